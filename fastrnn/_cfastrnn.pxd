@@ -1,0 +1,79 @@
+# Mirror of src_c/fastrnn.h, nothing else; the meaning of everything is described there.
+from libc.stdint cimport uint8_t
+
+cdef extern from "fastrnn.h" nogil:
+    int FRNN_API_VERSION
+
+    ctypedef enum frnn_status:
+        FRNN_OK
+        FRNN_ERR_SIZE
+        FRNN_ERR_ARGUMENT
+        FRNN_ERR_INTERRUPTED
+
+    ctypedef enum frnn_dtype:
+        FRNN_F32
+        FRNN_F64
+
+    ctypedef enum frnn_activation:
+        FRNN_LINEAR
+        FRNN_RELU
+        FRNN_TANH
+        FRNN_SIGMOID
+        FRNN_ACTIVATIONS
+
+    ctypedef struct frnn_kernels:
+        pass
+
+    ctypedef struct frnn_plan:
+        const frnn_kernels *kernels
+        size_t B, T, I, H
+        frnn_activation activation
+        int go_backwards
+        int zero_output_for_mask
+        size_t threads
+        int (*poll)(void *) noexcept nogil
+        void *poll_arg
+
+    ctypedef struct frnn_simple_rnn_tape:
+        const void *prepared
+        const void *x
+        ptrdiff_t x_batch, x_time
+        const void *h0
+        const void *dropout
+        const uint8_t *mask
+        void *y
+        ptrdiff_t y_batch, y_time
+
+    ctypedef struct frnn_simple_rnn_gradients:
+        const void *dy
+        ptrdiff_t dy_batch, dy_time
+        const void *dh_last
+        void *dx
+        void *dh0
+        void *dwx
+        void *dwh
+        void *db
+
+    ctypedef struct frnn_api:
+        int version
+        const char *(*status_text)(frnn_status status) noexcept nogil
+        const char *(*isa_name)(size_t i) noexcept nogil
+        const frnn_kernels *(*kernels)(const char *isa, frnn_dtype dtype) noexcept nogil
+        frnn_status (*activate)(const frnn_kernels *kernels, frnn_activation activation, size_t n, const void *x,
+                                void *y) noexcept nogil
+        frnn_status (*simple_rnn_prepared_size)(const frnn_plan *plan, size_t *bytes) noexcept nogil
+        frnn_status (*simple_rnn_prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                          void *prepared) noexcept nogil
+        frnn_status (*simple_rnn_prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                                const void *prepared, int *same) noexcept nogil
+        frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                       size_t *bytes) noexcept nogil
+        frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last,
+                                          void *scratch) noexcept nogil
+        frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                        const frnn_simple_rnn_gradients *gradients,
+                                                        size_t *bytes) noexcept nogil
+        frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                           const frnn_simple_rnn_gradients *gradients, void *scratch) noexcept nogil
+
+    const frnn_api *frnn_get_api() noexcept

@@ -1,0 +1,206 @@
+"""Every refusal of a user's argument, in one voice: the argument's name, what was wanted, what came.
+
+The functions return the argument in the one form that the compiled core takes, and the argument itself where it has
+that form.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Axes: TypeAlias = tuple[str, ...]
+Shape: TypeAlias = tuple[int | None, ...]
+
+FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+def array(
+    name: str, value: ArrayLike, dtype: np.dtype[Any], axes: Axes, shape: Shape, *, strided: bool = False
+) -> Array:
+    """Return value as a native, aligned array of `dtype` and `shape`, in which None stands for any size.
+
+    The array is dense; if `strided`, only its last axis need be. Whatever has this form already is returned as it is,
+    whatever has not is copied once.
+    """
+    if type(value) is np.ndarray and value.dtype is dtype and value.flags.carray:  # the usual case, at little cost
+        _check_shape(name, value, axes, shape)
+        return value
+    found = _numbers(name, value, axes)
+    _check_shape(name, found, axes, shape)
+    if found.dtype == dtype and (is_strided(found) if strided else found.flags.c_contiguous and found.flags.aligned):
+        return found
+    return np.array(found, dtype, order="C")
+
+
+def is_strided(value: Array) -> bool:
+    """Whether the last axis is dense and every element is aligned; the other strides may be anything."""
+    return value.flags.aligned and (value.shape[-1] <= 1 or value.strides[-1] == value.itemsize)
+
+
+def mask(value: ArrayLike | None, lengths: ArrayLike | None, batch: int, time: int) -> Array:
+    """Return a new (batch, time) array of uint8, 1 where a step is used, from a mask or from lengths of padded rows."""
+    if lengths is None:
+        assert value is not None
+        found = _numbers("mask", value, ("batch", "time"))
+        _check_shape("mask", found, ("batch", "time"), (batch, time))
+        return np.not_equal(found, 0, order="C").view(np.uint8)
+    if value is not None:
+        raise ValueError("mask and lengths exclude each other, got both")
+    found = _numbers("lengths", lengths, ("batch",))
+    _check_shape("lengths", found, ("batch",), (batch,))
+    if found.dtype.kind not in "iu" and found.size:
+        raise TypeError(f"lengths must hold integers, got {found.dtype}")
+    if found.size and (found.min() < 0 or found.max() > time):
+        raise ValueError(f"lengths must be from 0 to {time}, got {found.min()} to {found.max()}")
+    return (np.arange(time) < found[:, None]).view(np.uint8)
+
+
+def state(name: str, value: ArrayLike, dtype: np.dtype[Any], batch: int, units: int) -> Array:
+    """Return the (batch, units) array that value is, or holds as its only element."""
+    if isinstance(value, list | tuple) and len(value) == 1 and np.ndim(value[0]) == 2:
+        value = value[0]
+    return array(name, value, dtype, ("batch", "units"), (batch, units))
+
+
+def out(value: Array, dtype: np.dtype[Any], axes: Axes, shape: Shape) -> None:
+    """Refuse an output that is not a writeable array of this very dtype and shape."""
+    if not isinstance(value, np.ndarray) or _is_masked(value):
+        raise TypeError(f"out must be a numpy.ndarray, got {type(value).__name__}")
+    if value.dtype != dtype:
+        raise TypeError(f"out must be {dtype}, got {value.dtype}")
+    _check_shape("out", value, axes, shape)
+    if not value.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+
+
+def no_overlap(value: Array, **inputs: ArrayLike | None) -> None:
+    """Refuse an output that shares memory with an input."""
+    for name, other in inputs.items():
+        if isinstance(other, list | tuple) and len(other) == 1:
+            other = other[0]
+        if isinstance(value, np.ndarray) and isinstance(other, np.ndarray) and _share_memory(value, other):
+            raise ValueError(f"out must not share memory with {name}")
+
+
+def weights(
+    kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    """Return the weights of a SimpleRNN, in float64 if the kernel is, else in float32."""
+    found = _numbers("kernel", kernel, ("features", "units"))
+    dtype = FLOATS["float64" if found.dtype.kind == "f" and found.itemsize >= 8 else "float32"]
+    found = array("kernel", found, dtype, ("features", "units"), (None, None))
+    units = found.shape[1]
+    if units == 0:
+        raise ValueError(f"kernel must have at least one unit, got {found.shape}")
+    return (
+        found,
+        array("recurrent_kernel", recurrent_kernel, dtype, ("units", "units"), (units, units)),
+        None if bias is None else array("bias", bias, dtype, ("units",), (units,)),
+    )
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Return value as an int above 0."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a positive integer, got {value!r}") from None
+    if number <= 0:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return number
+
+
+def seed(value: Any) -> int | None:
+    """Return value as an int of at least 0, or None."""
+    if value is None:
+        return None
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"seed must be a non-negative integer or None, got {value!r}") from None
+    if number < 0:
+        raise ValueError(f"seed must be a non-negative integer or None, got {value!r}")
+    return number
+
+
+def rate(name: str, value: Any) -> float:
+    """Return value as a float from 0 to 1."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number from 0 to 1, got {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return value, which must be one of the choices."""
+    if isinstance(value, str) and value in choices:
+        return value
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def float_dtype(value: DTypeLike | Mapping[str, Any] | None) -> np.dtype[Any]:
+    """Return float32 (also for None) or float64, named as NumPy does or by the config of a Keras DTypePolicy."""
+    if value is None:
+        return FLOATS["float32"]
+    named: Any = value
+    if isinstance(named, Mapping):
+        named = named.get("config", {}).get("name")
+    try:
+        return FLOATS[np.dtype(named).name]
+    except (KeyError, TypeError):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}") from None
+
+
+def not_implemented(**arguments: Any) -> None:
+    """Refuse arguments of Keras's that would change the result and are not implemented: only None is accepted."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise NotImplementedError(f"{name} is not implemented yet and must be None, got {value!r}")
+
+
+def _share_memory(a: Array, b: Array) -> bool:
+    # Exact where little work tells, as for interleaved slices of one array; else whether their bounds overlap.
+    return np.may_share_memory(a, b, max_work=1000)  # type: ignore[arg-type] # any number, says NumPy's manual
+
+
+def _numbers(name: str, value: ArrayLike, axes: Axes) -> Array:
+    """Return value as an array of real numbers."""
+    try:
+        found = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be {_layout(axes)}, got nested sequences of different lengths") from error
+    if _is_masked(value):
+        raise TypeError(f"{name} must be a plain array, got {type(value).__name__}, whose mask would be ignored")
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got {found.dtype}")
+    return found
+
+
+def _is_masked(value: Any) -> bool:
+    # An exact array cannot be masked; numpy.ma takes long to import and is imported wherever a masked array exists.
+    return type(value) is not np.ndarray and isinstance(value, np.ndarray) and isinstance(value, np.ma.MaskedArray)
+
+
+def _check_shape(name: str, value: Array, axes: Axes, shape: Shape) -> None:
+    got = value.shape
+    if got == shape:
+        return
+    if len(got) != len(shape):
+        raise ValueError(f"{name} must be {_layout(axes) if axes else shape}, got {got}")
+    for size, wanted in zip(got, shape, strict=True):
+        if size != wanted and wanted is not None:
+            raise ValueError(f"{name} must be {_layout(axes, shape) if axes else shape}, got {got}")
+
+
+def _layout(axes: Axes, shape: Shape = ()) -> str:
+    """Write a shape as (batch, time, features=4)."""
+    sizes = shape or (None,) * len(axes)
+    parts = [axis if size is None else f"{axis}={size}" for axis, size in zip(axes, sizes, strict=True)]
+    return f"({', '.join(parts)}{',' * (len(parts) == 1)})"

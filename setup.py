@@ -1,0 +1,43 @@
+"""The compiled part of the build: one extension, from one binding and every C source. The rest is in pyproject.toml.
+
+No flag names a processor: each file in src_c/isa opens a target region of its own, and the choice is made at run time.
+Multiply-adds are fused where the source says so and nowhere else (-ffp-contract=off), so that rounding is the source's
+decision. Never add -ffast-math: linking with it switches the whole process to flush-to-zero.
+"""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
+
+CFLAGS = ["-std=gnu11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
+
+
+class BuildPy(build_py):
+    """Also install the public header as fastrnn/include/fastrnn.h; an editable install reads it where it stands."""
+
+    @property
+    def _header(self):
+        return Path(self.build_lib, "fastrnn", "include", "fastrnn.h")
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            self.mkpath(str(self._header.parent))
+            self.copy_file("src_c/fastrnn.h", str(self._header))
+
+    def get_outputs(self, include_bytecode=True):
+        return [*super().get_outputs(include_bytecode), str(self._header)]
+
+
+core = Extension(
+    "fastrnn._core",
+    sources=["fastrnn/_core.pyx", *sorted(glob("src_c/**/*.c", recursive=True))],
+    depends=sorted(glob("src_c/**/*.h", recursive=True) + glob("fastrnn/*.pxd")),
+    include_dirs=["src_c"],
+    extra_compile_args=CFLAGS,
+    extra_link_args=["-pthread", "-s"],
+)
+
+setup(ext_modules=[core], cmdclass={"build_py": BuildPy}, options={"build_ext": {"cython_c_in_temp": True}})

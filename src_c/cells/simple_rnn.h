@@ -1,0 +1,21 @@
+/* The SimpleRNN entries of the API; their contracts stand in fastrnn.h. */
+#ifndef FRNN_SIMPLE_RNN_H
+#define FRNN_SIMPLE_RNN_H
+
+#include "fastrnn.h"
+
+frnn_status frnn_simple_rnn_prepared_size(const frnn_plan *plan, size_t *bytes);
+frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                    void *prepared);
+frnn_status frnn_simple_rnn_prepared_from(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                          const void *prepared, int *same);
+frnn_status frnn_simple_rnn_forward_scratch_size(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                 size_t *bytes);
+frnn_status frnn_simple_rnn_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last,
+                                    void *scratch);
+frnn_status frnn_simple_rnn_backward_scratch_size(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                  const frnn_simple_rnn_gradients *gradients, size_t *bytes);
+frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                     const frnn_simple_rnn_gradients *gradients, void *scratch);
+
+#endif

@@ -1,0 +1,34 @@
+/* How the members of a team share a recurrent layer's work, and the products they compute piece by piece. */
+#ifndef FRNN_CELLS_TEAM_H
+#define FRNN_CELLS_TEAM_H
+
+#include "kernels/kernels.h"
+#include "runtime/parallel.h"
+
+typedef struct frnn_range {
+    size_t first, last; /* first <= i < last */
+} frnn_range;
+
+/* Part `member` of `size` nearly equal parts of n things. */
+frnn_range frnn_part(size_t n, size_t size, size_t member);
+
+static inline size_t frnn_panels(const frnn_kernels *k, size_t columns) { return (columns + k->panel - 1) / k->panel; }
+
+/* What one member does of every time step. Usually its own rows of the batch, all columns: members never wait for each
+ * other. With too few rows to keep everybody busy: all rows, its own panels of columns; then a step of one member
+ * needs the last step of all (`together`). */
+typedef struct frnn_share {
+    frnn_range rows;    /* of B */
+    frnn_range panels;  /* of H */
+    frnn_range columns; /* the same in elements */
+    int together;
+} frnn_share;
+
+/* may_split_columns: 0 forces the first way. */
+frnn_share frnn_share_of(const frnn_plan *plan, size_t size, size_t member, int may_split_columns);
+
+/* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.
+ * Nonzero: the team is stopping. */
+int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product);
+
+#endif

@@ -1,0 +1,112 @@
+/* fastrnn: recurrent layers at the speed of the hardware. The whole public C contract.
+ *
+ * Dimensions are always B (batch), T (time), I (inputs), H (units). A shape stands beside every pointer.
+ * Arrays are dense in their last axis; where a stride is given it counts bytes and may be negative.
+ * `void *` means the element type of the plan's kernels (float or double).
+ *
+ * Entries allocate nothing, print nothing and keep nothing: sizes come from the `_size` functions and memory
+ * from the caller. Three kinds of memory never mix: *prepared* weights (packed once, reused until the weights
+ * change, tied to the kernels that packed them), the *tape* (what back-propagation needs, tied to one forward
+ * call) and *scratch* (dead on return). Prepared and scratch memory must be 64-byte aligned. */
+#ifndef FASTRNN_H
+#define FASTRNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows only at its end; FRNN_API_VERSION goes up when the meaning of something here changes. */
+#define FRNN_API_VERSION 1
+
+typedef enum frnn_status {
+    FRNN_OK = 0,
+    FRNN_ERR_SIZE,        /* a product of sizes does not fit size_t */
+    FRNN_ERR_ARGUMENT,    /* a required pointer is NULL, or a value is not one of its enum's */
+    FRNN_ERR_INTERRUPTED, /* poll asked to stop; results are incomplete and must not be used */
+} frnn_status;
+
+typedef enum frnn_dtype { FRNN_F32 = 0, FRNN_F64 = 1 } frnn_dtype;
+
+typedef enum frnn_activation { FRNN_LINEAR = 0, FRNN_RELU, FRNN_TANH, FRNN_SIGMOID, FRNN_ACTIVATIONS } frnn_activation;
+
+/* The kernels of one instruction set for one element type. */
+typedef struct frnn_kernels frnn_kernels;
+
+/* What a call computes and with what. The same plan serves the `_size` functions and the call. */
+typedef struct frnn_plan {
+    const frnn_kernels *kernels;
+    size_t B, T, I, H;
+    frnn_activation activation;
+    int go_backwards;          /* process time from T-1 to 0; outputs stay in processing order */
+    int zero_output_for_mask;  /* outputs of masked steps are 0 instead of the previous output */
+    size_t threads;            /* at most this many, the caller's included; results do not depend on it */
+    int (*poll)(void *);       /* called now and then on the calling thread, nonzero stops; or NULL */
+    void *poll_arg;
+} frnn_plan;
+
+/* A batch of sequences on its way through a SimpleRNN; kept by the caller, it is also the tape. */
+typedef struct frnn_simple_rnn_tape {
+    const void *prepared;       /* by frnn_simple_rnn_prepare */
+    const void *x;              /* (B, T, I) */
+    ptrdiff_t x_batch, x_time;  /* strides of x */
+    const void *h0;             /* (B, H), or NULL for zeros */
+    const void *dropout;        /* (B, H) multiplies h(t-1) on its way into the product, or NULL */
+    const uint8_t *mask;        /* (B, T) in input order, 0 skips a step, or NULL */
+    void *y;                    /* (B, T, H) every step's output, in processing order; NULL: not kept */
+    ptrdiff_t y_batch, y_time;  /* strides of y */
+} frnn_simple_rnn_tape;
+
+/* Where gradients come from and go to. */
+typedef struct frnn_simple_rnn_gradients {
+    const void *dy;               /* (B, T, H), or NULL for zeros */
+    ptrdiff_t dy_batch, dy_time;  /* strides of dy */
+    const void *dh_last;          /* (B, H) gradient of the last state, or NULL for zeros */
+    void *dx;                     /* (B, T, I) dense, or NULL if not wanted */
+    void *dh0;                    /* (B, H) */
+    void *dwx, *dwh, *db;         /* (I, H), (H, H), (H,) or NULL without a bias */
+} frnn_simple_rnn_gradients;
+
+/* Every public function. Programs that link to the sources call them by name; programs that load the Python
+ * package take this table from it (fastrnn._core.get_api in Cython, the capsule fastrnn._core.C_API in C). */
+typedef struct frnn_api {
+    int version; /* FRNN_API_VERSION */
+
+    const char *(*status_text)(frnn_status status);
+
+    /* Instruction sets compiled in, worst to best; the name at index i, NULL past the end. */
+    const char *(*isa_name)(size_t i);
+    /* NULL if the name is unknown or this processor lacks the instructions. A NULL name means the best. */
+    const frnn_kernels *(*kernels)(const char *isa, frnn_dtype dtype);
+
+    /* y[i] = act(x[i]) for i < n; in place if x == y. */
+    frnn_status (*activate)(const frnn_kernels *kernels, frnn_activation activation, size_t n, const void *x, void *y);
+
+    /* SimpleRNN: h(t) = act(x(t) wx + b + h(t-1) wh). */
+    frnn_status (*simple_rnn_prepared_size)(const frnn_plan *plan, size_t *bytes);
+    /* wx (I, H), wh (H, H), b (H,) or NULL; all dense. Uses the plan's kernels, I and H only. */
+    frnn_status (*simple_rnn_prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b, void *prepared);
+    /* *same is 1 if prepared was made from weights with these very bits, else 0. */
+    frnn_status (*simple_rnn_prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                            const void *prepared, int *same);
+    /* Depends on which pointers of the tape are NULL. Without y the size does not grow with T. */
+    frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                   size_t *bytes);
+    /* h_last (B, H): the state after the last step, or NULL. It may be h0, and may be y if T is 1. */
+    frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last,
+                                      void *scratch);
+    /* The tape must have its y and be as the forward call left it. Gradients are written, not added to. */
+    frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                                    const frnn_simple_rnn_gradients *gradients, size_t *bytes);
+    frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+                                       const frnn_simple_rnn_gradients *gradients, void *scratch);
+} frnn_api;
+
+const frnn_api *frnn_get_api(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* AVX2 and FMA: 16 registers of 32 bytes. The words are described in isa/generic.h. */
+#ifndef FRNN_AVX2_H
+#define FRNN_AVX2_H
+
+/* Masks for the first n lanes are read from the middle of ones followed by zeros. */
+static const int32_t first_table_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static const int64_t first_table_f64[8] = {-1, -1, -1, -1};
+
+typedef __m256 v_f32;
+enum { LANES_f32 = 8 };
+static inline __m256i first_f32(size_t n) { return _mm256_loadu_si256((const __m256i *)(first_table_f32 + 8 - n)); }
+static inline v_f32 v_set1_f32(float s) { return _mm256_set1_ps(s); }
+static inline v_f32 v_load_f32(const float *p) { return _mm256_loadu_ps(p); }
+static inline void v_store_f32(float *p, v_f32 a) { _mm256_storeu_ps(p, a); }
+static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm256_maskload_ps(p, first_f32(n)); }
+static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm256_maskstore_ps(p, first_f32(n), a); }
+static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fmadd_ps(a, b, c); }
+static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return _mm256_min_ps(a, b); }
+static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return _mm256_max_ps(a, b); }
+static inline v_f32 v_abs_f32(v_f32 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(sign, a), _mm256_and_ps(sign, s));
+}
+static inline v_f32 v_round_f32(v_f32 a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline v_f32 v_pow2_f32(v_f32 a) {
+    const __m256i n = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+}
+static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be representable */
+    const v_f32 half = v_round_f32(n * v_set1_f32(0.5f));
+    return a * v_pow2_f32(half) * v_pow2_f32(n - half);
+}
+static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) { return _mm256_blendv_ps(b, a, s); }
+static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
+    return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b);
+}
+
+typedef __m256d v_f64;
+enum { LANES_f64 = 4 };
+static inline __m256i first_f64(size_t n) { return _mm256_loadu_si256((const __m256i *)(first_table_f64 + 4 - n)); }
+static inline v_f64 v_set1_f64(double s) { return _mm256_set1_pd(s); }
+static inline v_f64 v_load_f64(const double *p) { return _mm256_loadu_pd(p); }
+static inline void v_store_f64(double *p, v_f64 a) { _mm256_storeu_pd(p, a); }
+static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm256_maskload_pd(p, first_f64(n)); }
+static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm256_maskstore_pd(p, first_f64(n), a); }
+static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fmadd_pd(a, b, c); }
+static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return _mm256_min_pd(a, b); }
+static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return _mm256_max_pd(a, b); }
+static inline v_f64 v_abs_f64(v_f64 a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
+static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
+    const __m256d sign = _mm256_set1_pd(-0.0);
+    return _mm256_or_pd(_mm256_andnot_pd(sign, a), _mm256_and_pd(sign, s));
+}
+static inline v_f64 v_round_f64(v_f64 a) {
+    return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline v_f64 v_pow2_f64(v_f64 a) {
+    const __m256i n = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(a)), _mm256_set1_epi64x(1023));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(n, 52));
+}
+static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be representable */
+    const v_f64 half = v_round_f64(n * v_set1_f64(0.5));
+    return a * v_pow2_f64(half) * v_pow2_f64(n - half);
+}
+static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) { return _mm256_blendv_pd(b, a, s); }
+static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
+    return _mm256_and_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GT_OQ), b);
+}
+
+/* 6 x 2 accumulators, 2 weight vectors and a broadcast fit 16 registers. */
+#define ROWS_f32 6
+#define VECTORS_f32 2
+#define ROWS_2X_f32 3
+#define ROWS_4X_f32 1
+#define AT_ONCE_f32 3
+#define ROWS_f64 6
+#define VECTORS_f64 2
+#define ROWS_2X_f64 3
+#define ROWS_4X_f64 1
+#define AT_ONCE_f64 3
+
+#endif

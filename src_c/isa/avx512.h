@@ -1,0 +1,73 @@
+/* AVX-512 (F and DQ): 32 registers of 64 bytes, masked loads and stores. The words are described in isa/generic.h. */
+#ifndef FRNN_AVX512_H
+#define FRNN_AVX512_H
+
+typedef __m512 v_f32;
+enum { LANES_f32 = 16 };
+static inline __mmask16 first_f32(size_t n) { return (__mmask16)((1u << n) - 1); }
+static inline v_f32 v_set1_f32(float s) { return _mm512_set1_ps(s); }
+static inline v_f32 v_load_f32(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_store_f32(float *p, v_f32 a) { _mm512_storeu_ps(p, a); }
+static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first_f32(n), p); }
+static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm512_mask_storeu_ps(p, first_f32(n), a); }
+static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmadd_ps(a, b, c); }
+static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return _mm512_min_ps(a, b); }
+static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return _mm512_max_ps(a, b); }
+static inline v_f32 v_abs_f32(v_f32 a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
+static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN); /* 0xCA: where sign is set take s, else a */
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(s), _mm512_castps_si512(a), 0xCA));
+}
+static inline v_f32 v_round_f32(v_f32 a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline v_f32 v_pow2_f32(v_f32 a) { return _mm512_scalef_ps(_mm512_set1_ps(1), a); }
+static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { return _mm512_scalef_ps(a, n); }
+static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(s)), b, a);
+}
+static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), b);
+}
+
+typedef __m512d v_f64;
+enum { LANES_f64 = 8 };
+static inline __mmask8 first_f64(size_t n) { return (__mmask8)((1u << n) - 1); }
+static inline v_f64 v_set1_f64(double s) { return _mm512_set1_pd(s); }
+static inline v_f64 v_load_f64(const double *p) { return _mm512_loadu_pd(p); }
+static inline void v_store_f64(double *p, v_f64 a) { _mm512_storeu_pd(p, a); }
+static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm512_maskz_loadu_pd(first_f64(n), p); }
+static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm512_mask_storeu_pd(p, first_f64(n), a); }
+static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fmadd_pd(a, b, c); }
+static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return _mm512_min_pd(a, b); }
+static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return _mm512_max_pd(a, b); }
+static inline v_f64 v_abs_f64(v_f64 a) { return _mm512_andnot_pd(_mm512_set1_pd(-0.0), a); }
+static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
+    const __m512i sign = _mm512_set1_epi64(INT64_MIN);
+    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(sign, _mm512_castpd_si512(s), _mm512_castpd_si512(a), 0xCA));
+}
+static inline v_f64 v_round_f64(v_f64 a) {
+    return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline v_f64 v_pow2_f64(v_f64 a) { return _mm512_scalef_pd(_mm512_set1_pd(1), a); }
+static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { return _mm512_scalef_pd(a, n); }
+static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(s)), b, a);
+}
+static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
+    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_GT_OQ), b);
+}
+
+/* 12 x 2 accumulators, 2 weight vectors and a broadcast fit 32 registers, 12 row pointers fit the general ones. */
+#define ROWS_f32 12
+#define VECTORS_f32 2
+#define ROWS_2X_f32 6
+#define ROWS_4X_f32 3
+#define AT_ONCE_f32 8
+#define ROWS_f64 12
+#define VECTORS_f64 2
+#define ROWS_2X_f64 6
+#define ROWS_4X_f64 3
+#define AT_ONCE_f64 8
+
+#endif

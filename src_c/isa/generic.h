@@ -1,0 +1,79 @@
+/* The portable vocabulary: 16-byte vectors of the compiler's own making. Reads like the specification of the others.
+ *
+ * A vocabulary defines, for f32 and f64 alike (v_*_f32, v_*_f64):
+ *   v_T, LANES_T               the vector and how many elements it holds
+ *   v_set1(s)                  all lanes s
+ *   v_load(p), v_store(p, a)   p aligned like an element
+ *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; touches no byte past them (0 < n < LANES)
+ *   v_store_n(p, a, n)         the first n lanes to memory
+ *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
+ *   v_min(a, b), v_max(a, b)   a < b ? a : b and a > b ? a : b, so that a NaN in b stays
+ *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
+ *   v_round(a)                 nearest integer, ties to even, for |a| < 2^22 (2^51)
+ *   v_pow2(a)                  2^a for an integral a in the normal range
+ *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
+ *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
+ *   v_positive(a, b)           lanes of b where a > 0, else 0
+ * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
+ * rows, a tile is twice or four times as wide). Vectors support + - * / as C expressions. */
+#ifndef FRNN_GENERIC_H
+#define FRNN_GENERIC_H
+
+/* clang-format off */
+#define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA, BIAS, MAGIC) \
+    typedef REAL v_##T __attribute__((vector_size(16))); \
+    typedef INT v_int_##T __attribute__((vector_size(16))); \
+    enum { LANES_##T = COUNT }; \
+    static inline v_##T v_load_##T(const REAL *p) { v_##T a; memcpy(&a, p, sizeof a); return a; } \
+    static inline void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
+    static inline v_##T v_set1_##T(REAL s) { v_##T a; for (int i = 0; i < COUNT; i++) a[i] = s; return a; } \
+    static inline v_##T v_load_n_##T(const REAL *p, size_t n) { \
+        v_##T a = {0}; \
+        for (size_t i = 0; i < n; i++) a[i] = p[i]; \
+        return a; \
+    } \
+    static inline void v_store_n_##T(REAL *p, v_##T a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = a[i]; } \
+    static inline v_##T v_fma_##T(v_##T a, v_##T b, v_##T c) { return a * b + c; } \
+    static inline v_##T v_choose_##T(v_int_##T mask, v_##T a, v_##T b) { \
+        return (v_##T)((mask & (v_int_##T)a) | (~mask & (v_int_##T)b)); \
+    } \
+    static inline v_##T v_min_##T(v_##T a, v_##T b) { return v_choose_##T(a < b, a, b); } \
+    static inline v_##T v_max_##T(v_##T a, v_##T b) { return v_choose_##T(a > b, a, b); } \
+    static inline v_##T v_abs_##T(v_##T a) { return (v_##T)((v_int_##T)a & MOST); } \
+    static inline v_##T v_sign_##T(v_##T a, v_##T s) { \
+        return (v_##T)(((v_int_##T)a & MOST) | ((v_int_##T)s & ~MOST)); \
+    } \
+    /* Adding 1.5 * 2^mantissa leaves no room for a fraction: the sum's rounding is the one wanted. */ \
+    static inline v_##T v_round_##T(v_##T a) { const v_##T magic = v_set1_##T(MAGIC); return (a + magic) - magic; } \
+    static inline v_##T v_pow2_##T(v_##T a) { \
+        const v_int_##T low = (v_int_##T)(a + v_set1_##T(MAGIC)); /* its last bits are the integer */ \
+        return (v_##T)((low + (BIAS)) << MANTISSA); \
+    } \
+    /* The result may be subnormal where 2^n alone is not representable. */ \
+    static inline v_##T v_scale_##T(v_##T a, v_##T n) { \
+        const v_##T half = v_round_##T(n * v_set1_##T((REAL)0.5)); \
+        return a * v_pow2_##T(half) * v_pow2_##T(n - half); \
+    } \
+    static inline v_##T v_if_negative_##T(v_##T s, v_##T a, v_##T b) { \
+        return v_choose_##T((v_int_##T)s < 0, a, b); \
+    } \
+    static inline v_##T v_positive_##T(v_##T a, v_##T b) { \
+        return (v_##T)((v_int_##T)(a > 0) & (v_int_##T)b); \
+    }
+/* clang-format on */
+
+GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23, 127, 0x1.8p23f)
+GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, 1023, 0x1.8p52)
+
+#define ROWS_f32 4
+#define VECTORS_f32 2
+#define ROWS_2X_f32 2
+#define ROWS_4X_f32 1
+#define AT_ONCE_f32 2
+#define ROWS_f64 4
+#define VECTORS_f64 2
+#define ROWS_2X_f64 2
+#define ROWS_4X_f64 1
+#define AT_ONCE_f64 2
+
+#endif

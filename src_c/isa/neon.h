@@ -1,0 +1,85 @@
+/* NEON (AArch64): 32 registers of 16 bytes. The words are described in isa/generic.h. */
+#ifndef FRNN_NEON_H
+#define FRNN_NEON_H
+
+typedef float32x4_t v_f32;
+enum { LANES_f32 = 4 };
+static inline v_f32 v_set1_f32(float s) { return vdupq_n_f32(s); }
+static inline v_f32 v_load_f32(const float *p) { return vld1q_f32(p); }
+static inline void v_store_f32(float *p, v_f32 a) { vst1q_f32(p, a); }
+static inline v_f32 v_load_n_f32(const float *p, size_t n) {
+    float a[LANES_f32] = {0};
+    for (size_t i = 0; i < n; i++) a[i] = p[i];
+    return vld1q_f32(a);
+}
+static inline void v_store_n_f32(float *p, v_f32 a, size_t n) {
+    float all[LANES_f32];
+    vst1q_f32(all, a);
+    for (size_t i = 0; i < n; i++) p[i] = all[i];
+}
+static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return vfmaq_f32(c, a, b); }
+static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static inline v_f32 v_abs_f32(v_f32 a) { return vabsq_f32(a); }
+static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, a); }
+static inline v_f32 v_round_f32(v_f32 a) { return vrndnq_f32(a); }
+static inline v_f32 v_pow2_f32(v_f32 a) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(a), vdupq_n_s32(127)), 23));
+}
+static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be representable */
+    const v_f32 half = v_round_f32(vmulq_n_f32(n, 0.5f));
+    return vmulq_f32(vmulq_f32(a, v_pow2_f32(half)), v_pow2_f32(vsubq_f32(n, half)));
+}
+static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
+    return vbslq_f32(vcltzq_s32(vreinterpretq_s32_f32(s)), a, b);
+}
+static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
+    return vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(a), vreinterpretq_u32_f32(b)));
+}
+
+typedef float64x2_t v_f64;
+enum { LANES_f64 = 2 };
+static inline v_f64 v_set1_f64(double s) { return vdupq_n_f64(s); }
+static inline v_f64 v_load_f64(const double *p) { return vld1q_f64(p); }
+static inline void v_store_f64(double *p, v_f64 a) { vst1q_f64(p, a); }
+static inline v_f64 v_load_n_f64(const double *p, size_t n) {
+    (void)n; /* only one lane can be asked for */
+    return vsetq_lane_f64(*p, vdupq_n_f64(0), 0);
+}
+static inline void v_store_n_f64(double *p, v_f64 a, size_t n) {
+    (void)n;
+    *p = vgetq_lane_f64(a, 0);
+}
+static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmaq_f64(c, a, b); }
+static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+static inline v_f64 v_abs_f64(v_f64 a) { return vabsq_f64(a); }
+static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a); }
+static inline v_f64 v_round_f64(v_f64 a) { return vrndnq_f64(a); }
+static inline v_f64 v_pow2_f64(v_f64 a) {
+    return vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtq_s64_f64(a), vdupq_n_s64(1023)), 52));
+}
+static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be representable */
+    const v_f64 half = v_round_f64(vmulq_n_f64(n, 0.5));
+    return vmulq_f64(vmulq_f64(a, v_pow2_f64(half)), v_pow2_f64(vsubq_f64(n, half)));
+}
+static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
+    return vbslq_f64(vcltzq_s64(vreinterpretq_s64_f64(s)), a, b);
+}
+static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
+    return vreinterpretq_f64_u64(vandq_u64(vcgtzq_f64(a), vreinterpretq_u64_f64(b)));
+}
+
+/* 8 x 2 accumulators fill four pipes of latency four; more rows would not fit the general registers. */
+#define ROWS_f32 8
+#define VECTORS_f32 2
+#define ROWS_2X_f32 5
+#define ROWS_4X_f32 2
+#define AT_ONCE_f32 4
+#define ROWS_f64 8
+#define VECTORS_f64 2
+#define ROWS_2X_f64 5
+#define ROWS_4X_f64 2
+#define AT_ONCE_f64 4
+
+#endif

@@ -1,0 +1,69 @@
+/* Kernels that go over vectors element by element. */
+
+FRNN_INLINE VEC F(load_some)(const REAL *p, size_t n) { return n == LANES ? V(load)(p) : V(load_n)(p, n); }
+
+FRNN_INLINE void F(store_some)(REAL *p, VEC a, size_t n) {
+    if (n == LANES) V(store)(p, a);
+    else V(store_n)(p, a, n);
+}
+
+FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n - i : LANES; }
+
+FRNN_INLINE void F(activate_all)(frnn_activation activation, size_t n, const REAL *x, REAL *y) {
+    VEC a[AT_ONCE];
+    for (; n >= AT_ONCE * LANES; n -= AT_ONCE * LANES, x += AT_ONCE * LANES, y += AT_ONCE * LANES) {
+        EACH a[i] = V(load)(x + i * LANES);
+        F(act)(activation, a);
+        EACH V(store)(y + i * LANES, a[i]);
+    }
+    if (n == 0) return;
+    EACH a[i] = (size_t)(i * LANES) < n ? F(load_some)(x + i * LANES, F(lanes_left)(n, i * LANES)) : V(set1)(0);
+    F(act)(activation, a);
+    EACH if ((size_t)(i * LANES) < n) F(store_some)(y + i * LANES, a[i], F(lanes_left)(n, i * LANES));
+}
+
+static void F(activate)(frnn_activation activation, size_t n, const void *x, void *y) {
+    FRNN_FOR_ACTIVATION(activation, F(activate_all), n, x, y);
+}
+
+FRNN_INLINE void F(differentiate_all)(frnn_activation activation, size_t n, const REAL *dh, const REAL *dy,
+                                      const REAL *y, REAL *dz) {
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t some = F(lanes_left)(n, i);
+        VEC d = F(load_some)(dh + i, some);
+        if (dy) d = d + F(load_some)(dy + i, some);
+        F(store_some)(dz + i, F(act_gradient)(activation, F(load_some)(y + i, some), d), some);
+    }
+}
+
+static void F(differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y,
+                             void *dz) {
+    FRNN_FOR_ACTIVATION(activation, F(differentiate_all), n, dh, dy, y, dz);
+}
+
+static void F(multiply)(size_t n, const void *a, const void *b, void *c) {
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t some = F(lanes_left)(n, i);
+        const VEC product = F(load_some)((const REAL *)a + i, some) * F(load_some)((const REAL *)b + i, some);
+        F(store_some)((REAL *)c + i, product, some);
+    }
+}
+
+static void F(add)(size_t n, const void *a, void *c) {
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t some = F(lanes_left)(n, i);
+        const VEC sum = F(load_some)((const REAL *)c + i, some) + F(load_some)((const REAL *)a + i, some);
+        F(store_some)((REAL *)c + i, sum, some);
+    }
+}
+
+static void F(sum)(size_t n, const void *panel, void *sum) {
+    REAL *total = sum;
+    VEC part[VECTORS];
+    for (size_t v = 0; v < VECTORS; v++) part[v] = V(set1)(0);
+    for (size_t i = 0; i < n; i++) {
+        const REAL *row = (const REAL *)panel + i * PANEL;
+        for (size_t v = 0; v < VECTORS; v++) part[v] = part[v] + V(load)(row + v * LANES);
+    }
+    for (size_t v = 0; v < VECTORS; v++) V(store)(total + v * LANES, V(load)(total + v * LANES) + part[v]);
+}

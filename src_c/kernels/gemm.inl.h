@@ -1,0 +1,173 @@
+/* Matrix products on register tiles.
+ *
+ * A tile of `rows` rows by `vectors` vectors of c stays in registers while k runs: per k, load the vectors of b,
+ * broadcast one element of each row of a, multiply and add. Every loop over rows and vectors has constant bounds and
+ * unrolls completely, so that `acc` is made of registers. Few rows alone would leave the multiply-add pipes waiting
+ * for each other's results; they get wider tiles (two or four panels) instead. */
+
+#define FRNN_MOST_VECTORS (4 * VECTORS)
+
+FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t panel) {
+    const REAL *a[ROWS];
+    /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
+    void *const volatile *c = g->c + row;
+    VEC acc[ROWS][FRNN_MOST_VECTORS];
+    const size_t K = g->K, panel_size = K * PANEL, column = panel * PANEL;
+    const REAL *b = (const REAL *)g->b + panel * panel_size;
+    /* Elements that exist in the tile's last vector; the ones before it are whole. */
+    const size_t end = g->N - column - (size_t)(vectors - 1) * LANES;
+
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) a[r] = g->a[row + r];
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (g->start) {
+            const VEC start = V(load)((const REAL *)g->start + column + v * LANES);
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = start;
+        } else if (v < vectors - 1 || end >= LANES) {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load)((REAL *)c[r] + column + v * LANES);
+        } else {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((REAL *)c[r] + column + v * LANES, end);
+        }
+    }
+    for (size_t k = 0; k < K; k++) {
+        VEC w[FRNN_MOST_VECTORS];
+        FRNN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const VEC s = V(set1)(a[r][k]);
+            FRNN_UNROLL
+            for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+        }
+        b += PANEL;
+    }
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (v < vectors - 1 || end >= LANES) {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) V(store)((REAL *)c[r] + column + v * LANES, acc[r][v]);
+        } else {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) V(store_n)((REAL *)c[r] + column + v * LANES, acc[r][v], end);
+        }
+    }
+}
+
+/* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
+#define FRNN_TILE(rows, panels) \
+    static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
+        F(tile)(rows, panels ? panels * VECTORS : 1, g, row, panel); \
+    }
+#define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
+FRNN_UP_TO(ROWS)(FRNN_TILE, 0)
+FRNN_UP_TO(ROWS)(FRNN_TILE, 1)
+FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE, 2)
+FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE, 4)
+typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel);
+static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 0)};
+static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
+static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
+static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
+#undef FRNN_TILE
+#undef FRNN_TILE_ENTRY
+
+/* Activates columns `column` .. `column + n - 1` of some rows: AT_ONCE rows side by side, then the last rows' vectors in
+ * one sequence. */
+FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+    VEC a[AT_ONCE];
+    REAL *at[AT_ONCE];
+    size_t some[AT_ONCE];
+    for (; rows >= AT_ONCE; rows -= AT_ONCE, c += AT_ONCE)
+        for (size_t v = 0; v < n; v += LANES) {
+            const size_t lanes = F(lanes_left)(n, v);
+            EACH at[i] = (REAL *)c[i] + column + v;
+            EACH a[i] = F(load_some)(at[i], lanes);
+            F(act)(activation, a);
+            EACH F(store_some)(at[i], a[i], lanes);
+        }
+    size_t r = 0, v = 0;
+    for (int more = rows > 0; more;) {
+        EACH { /* after the last vector it comes again, but is read before it is written */
+            at[i] = (REAL *)c[r] + column + v;
+            some[i] = F(lanes_left)(n, v);
+            if (v + LANES < n) v += LANES;
+            else if (r + 1 < rows) r++, v = 0;
+            else more = 0;
+        }
+        EACH a[i] = F(load_some)(at[i], some[i]);
+        F(act)(activation, a);
+        EACH F(store_some)(at[i], a[i], some[i]);
+    }
+}
+
+/* Elements that are activated together, still in the nearest cache after they were stored. */
+enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
+
+static void F(product)(const frnn_product *g) {
+    size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) ? 2 : 1; /* panels of a tile */
+    /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
+    const size_t tiles = (g->rows + ROWS - 1) / ROWS;
+    size_t activated = g->first * PANEL; /* columns before this one are done */
+    for (size_t panel = g->first; panel < g->last; panel += width) {
+        const size_t left = g->N - panel * PANEL;
+        /* Every vector of a tile but the last must be whole. */
+        while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
+        F(tile_function) *tile = left <= LANES ? F(tiles_x0)
+                               : width == 4    ? F(tiles_x4)
+                               : width == 2    ? F(tiles_x2)
+                                               : F(tiles_x1);
+        for (size_t i = 0, row = 0; i < tiles; i++) {
+            const size_t rows = (g->rows - row + tiles - i - 1) / (tiles - i);
+            tile[rows](g, row, panel);
+            row += rows;
+        }
+        if (g->activation == FRNN_LINEAR) continue;
+        const size_t end = (panel + width) * PANEL < g->N ? (panel + width) * PANEL : g->N;
+        if (panel + width < g->last && g->rows * (end + PANEL - activated) <= F(ACTIVATED)) continue;
+        FRNN_FOR_ACTIVATION(g->activation, F(activate_rows), g->c, g->rows, activated, end - activated);
+        activated = end;
+    }
+}
+
+FRNN_INLINE void F(outer_tile)(const int rows, const frnn_outer *g) {
+    VEC acc[ROWS][VECTORS];
+    const REAL *a = g->a, *b = g->b;
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++)
+        FRNN_UNROLL
+        for (int v = 0; v < VECTORS; v++) acc[r][v] = V(set1)(0);
+    for (size_t n = 0; n < g->n; n++, a += ROWS, b += PANEL) {
+        VEC w[VECTORS];
+        FRNN_UNROLL
+        for (int v = 0; v < VECTORS; v++) w[v] = V(load)(b + v * LANES);
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const VEC s = V(set1)(a[r]);
+            FRNN_UNROLL
+            for (int v = 0; v < VECTORS; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+        }
+    }
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        if ((size_t)r >= g->rows) break;
+        REAL *c = (REAL *)g->c + r * g->stride;
+        FRNN_UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            const size_t left = g->columns > (size_t)v * LANES ? g->columns - (size_t)v * LANES : 0;
+            if (left) {
+                const size_t some = left < LANES ? left : LANES;
+                F(store_some)(c + v * LANES, acc[r][v] + F(load_some)(c + v * LANES, some), some);
+            }
+        }
+    }
+}
+
+static void F(outer)(const frnn_outer *g) {
+    if (g->rows > ROWS / 2) F(outer_tile)(ROWS, g);
+    else F(outer_tile)(ROWS / 2, g);
+}

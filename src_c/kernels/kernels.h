@@ -1,0 +1,63 @@
+/* The arithmetic that every instruction set offers, as a table of functions and the contract of each.
+ *
+ * Matrices reach a kernel as arrays of row pointers, so that rows may lie anywhere: batch-major tensors are used in
+ * place, and a step of a masked batch lists its active rows only. The right-hand matrix of a product is *packed*:
+ * cut into panels of `panel` columns, each stored row after row, the last one padded with zeros.
+ * Products add one term after the other in the order of k, whatever the tile: the bits of a row do not depend on the
+ * rows beside it. Preconditions are asserted; kernels cannot fail. */
+#ifndef FRNN_KERNELS_H
+#define FRNN_KERNELS_H
+
+#include "fastrnn.h"
+
+/* c = act(start + a b) for the panels first <= p < last of b */
+typedef struct frnn_product {
+    size_t rows;             /* of a and c, may be 0 */
+    const void *const *a;    /* rows x K */
+    void *const *c;          /* rows x N; must not overlap a */
+    const void *b;           /* K x N, packed */
+    const void *start;       /* (N rounded up to panels,) added to every row; NULL: start from what c holds */
+    size_t K, N;             /* K may be 0 */
+    size_t first, last;      /* panels */
+    frnn_activation activation;
+} frnn_product;
+
+/* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
+typedef struct frnn_outer {
+    size_t n;                 /* how many outer products, may be 0 */
+    size_t rows, columns;     /* of this tile of c: at most `tile`, at most `panel` */
+    const void *a;            /* n x tile, one packed tile */
+    const void *b;            /* n x panel, one packed panel */
+    void *c;                  /* rows x columns */
+    size_t stride;            /* elements from one row of c to the next */
+} frnn_outer;
+
+struct frnn_kernels {
+    const char *isa;
+    frnn_dtype dtype;
+    size_t size;  /* bytes of an element */
+    size_t panel; /* columns of a packed panel */
+    size_t tile;  /* rows of a register tile */
+
+    void (*product)(const frnn_product *product);
+    void (*outer)(const frnn_outer *outer);
+
+    /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
+    void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,
+                 void *packed);
+    /* The packed N x K transpose of a packed K x N matrix, panels first <= p < last of the transpose. */
+    void (*transpose)(size_t K, size_t N, const void *packed, size_t first, size_t last, void *transposed);
+    /* One tile (n x tile, padded with zeros) from columns `column` .. `column + width - 1` of n rows. */
+    void (*pack_tile)(size_t n, const void *const *rows, size_t column, size_t width, void *packed);
+    /* sum (panel,) += the sum of the n rows of one packed panel. */
+    void (*sum)(size_t n, const void *panel, void *sum);
+
+    /* y = act(x) elementwise; x may be y. */
+    void (*activate)(frnn_activation activation, size_t n, const void *x, void *y);
+    /* dz = (dh + dy) * act'(z), from y = act(z); dy may be NULL for zeros, dz may be dh. */
+    void (*differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y, void *dz);
+    void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
+    void (*add)(size_t n, const void *a, void *c);                     /* c += a */
+};
+
+#endif

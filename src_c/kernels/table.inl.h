@@ -1,0 +1,42 @@
+/* The kernels for one element type, and their table. */
+#define V(word) FRNN_JOIN(FRNN_JOIN(v_, word), FRNN_JOIN(_, TYPE)) /* a word of the vocabulary: V(fma) is v_fma_f32 */
+#define F(name) FRNN_JOIN(name, FRNN_JOIN(_, TYPE))                /* a name of ours: F(tile) is tile_f32 */
+#define VEC FRNN_JOIN(v_, TYPE)
+#define LANES F(LANES)
+#define VECTORS F(VECTORS)
+#define ROWS F(ROWS)
+#define AT_ONCE F(AT_ONCE)
+#define PANEL ((size_t)VECTORS * LANES)
+
+#include "kernels/activations.inl.h"
+#include "kernels/elementwise.inl.h"
+#include "kernels/gemm.inl.h"
+#include "kernels/pack.inl.h"
+
+const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
+    .isa = FRNN_STRING(FRNN_ISA_NAME),
+    .dtype = DTYPE,
+    .size = sizeof(REAL),
+    .panel = PANEL,
+    .tile = ROWS,
+    .product = F(product),
+    .outer = F(outer),
+    .pack = F(pack),
+    .transpose = F(transpose),
+    .pack_tile = F(pack_tile),
+    .sum = F(sum),
+    .activate = F(activate),
+    .differentiate = F(differentiate),
+    .multiply = F(multiply),
+    .add = F(add),
+};
+
+#undef V
+#undef F
+#undef VEC
+#undef LANES
+#undef VECTORS
+#undef ROWS
+#undef AT_ONCE
+#undef EACH
+#undef PANEL

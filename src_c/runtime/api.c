@@ -1,0 +1,36 @@
+#include "cells/simple_rnn.h"
+#include "fastrnn.h"
+#include "isa/isa.h"
+
+static const char *status_text(frnn_status status) {
+    switch (status) {
+    case FRNN_OK: return "success";
+    case FRNN_ERR_SIZE: return "sizes whose product does not fit the address space";
+    case FRNN_ERR_ARGUMENT: return "a required pointer is missing or a value is out of range";
+    case FRNN_ERR_INTERRUPTED: return "interrupted";
+    }
+    return "unknown status";
+}
+
+static frnn_status activate(const frnn_kernels *kernels, frnn_activation activation, size_t n, const void *x, void *y) {
+    if (!kernels || (unsigned)activation >= FRNN_ACTIVATIONS || (n && (!x || !y))) return FRNN_ERR_ARGUMENT;
+    kernels->activate(activation, n, x, y);
+    return FRNN_OK;
+}
+
+static const frnn_api api = {
+    .version = FRNN_API_VERSION,
+    .status_text = status_text,
+    .isa_name = frnn_isa_name,
+    .kernels = frnn_find_kernels,
+    .activate = activate,
+    .simple_rnn_prepared_size = frnn_simple_rnn_prepared_size,
+    .simple_rnn_prepare = frnn_simple_rnn_prepare,
+    .simple_rnn_prepared_from = frnn_simple_rnn_prepared_from,
+    .simple_rnn_forward_scratch_size = frnn_simple_rnn_forward_scratch_size,
+    .simple_rnn_forward = frnn_simple_rnn_forward,
+    .simple_rnn_backward_scratch_size = frnn_simple_rnn_backward_scratch_size,
+    .simple_rnn_backward = frnn_simple_rnn_backward,
+};
+
+const frnn_api *frnn_get_api(void) { return &api; }

@@ -1,0 +1,181 @@
+/* A small pool of POSIX threads: started when first needed, kept until the process ends, forgotten by a forked child
+ * (which starts its own when it needs them). Every thread has a mailbox for the team that it is to join; both sides spin
+ * briefly before they sleep, since the next job of a training loop is only microseconds away. */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include "runtime/parallel.h"
+
+#include <fenv.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    MOST_THREADS = 256,
+    SPINS = 4000,             /* some tens of microseconds */
+    POLL_MILLISECONDS = 50,   /* polling may mean waiting for an interpreter's lock: not too often */
+    STACK_BYTES = 512 * 1024,
+};
+static const double WORTH_A_THREAD = 200e3; /* multiply-adds that take about as long as waking a thread */
+static const double WORK_BETWEEN_CLOCKS = 4e6;
+
+struct frnn_team {
+    size_t size;
+    frnn_member_function function;
+    void *job;
+    const frnn_plan *plan;
+    fenv_t environment;            /* members compute in the caller's floating-point mode */
+    double worked, polled;         /* member 0's own: work since the clock was read, when poll was called */
+    atomic_int stopping;
+    atomic_size_t arrived, rounds; /* of the barrier */
+};
+
+static struct mailbox {
+    pthread_mutex_t mutex; /* for sleeping only; the pointer is the message */
+    pthread_cond_t changed;
+    _Atomic(frnn_team *) team;
+} mailboxes[MOST_THREADS]; /* of member 1, 2, ... */
+
+static pthread_mutex_t user = PTHREAD_MUTEX_INITIALIZER; /* held by the caller whose job the pool runs */
+static size_t started;                                   /* threads; guarded by `user` */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void poll_now(frnn_team *team) {
+    team->polled = now();
+    if (team->plan->poll && team->plan->poll(team->plan->poll_arg)) atomic_store(&team->stopping, 1);
+}
+
+int frnn_worked(frnn_team *team, size_t member, double work) {
+    if (member == 0 && team->plan->poll && (team->worked += work) >= WORK_BETWEEN_CLOCKS) {
+        team->worked = 0;
+        if (now() - team->polled >= 1e-3 * POLL_MILLISECONDS) poll_now(team);
+    }
+    return atomic_load_explicit(&team->stopping, memory_order_relaxed);
+}
+
+int frnn_barrier(frnn_team *team) {
+    if (team->size == 1) return atomic_load_explicit(&team->stopping, memory_order_relaxed);
+    const size_t round = atomic_load(&team->rounds);
+    if (atomic_fetch_add(&team->arrived, 1) + 1 == team->size) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->rounds, round + 1);
+        return atomic_load(&team->stopping);
+    }
+    /* A stopping member does not come: who waits must look for that, too. */
+    for (size_t spin = 0; atomic_load(&team->rounds) == round; spin++) {
+        if (atomic_load(&team->stopping)) return 1;
+        if (spin < SPINS) relax();
+        else sched_yield();
+    }
+    return 0;
+}
+
+size_t frnn_team_size(const frnn_team *team) { return team->size; }
+
+static void post(struct mailbox *box, frnn_team *team) {
+    pthread_mutex_lock(&box->mutex);
+    atomic_store(&box->team, team);
+    pthread_cond_signal(&box->changed);
+    pthread_mutex_unlock(&box->mutex);
+}
+
+static void *member_main(void *argument) {
+    struct mailbox *box = argument;
+    const size_t member = (size_t)(box - mailboxes) + 1;
+    for (;;) {
+        for (size_t spin = 0; spin < SPINS && !atomic_load(&box->team); spin++) relax();
+        pthread_mutex_lock(&box->mutex);
+        while (!atomic_load(&box->team)) pthread_cond_wait(&box->changed, &box->mutex);
+        pthread_mutex_unlock(&box->mutex);
+        frnn_team *team = atomic_load(&box->team);
+        fesetenv(&team->environment);
+        team->function(team, member, team->job);
+        post(box, NULL);
+    }
+    return NULL;
+}
+
+/* The caller has done its part: wait for the others, polling all the while. */
+static void wait_for(struct mailbox *box, frnn_team *team) {
+    for (size_t spin = 0; spin < SPINS && atomic_load(&box->team); spin++) relax();
+    while (atomic_load(&box->team)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += POLL_MILLISECONDS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+        pthread_mutex_lock(&box->mutex);
+        if (atomic_load(&box->team)) pthread_cond_timedwait(&box->changed, &box->mutex, &until);
+        pthread_mutex_unlock(&box->mutex);
+        if (atomic_load(&box->team) && !atomic_load(&team->stopping)) poll_now(team);
+    }
+}
+
+/* A forked child has none of its parent's threads and must not trust the state of its locks. */
+static void forget_threads(void) {
+    pthread_mutex_init(&user, NULL);
+    started = 0;
+}
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_threads); }
+
+/* Makes sure of `wanted` threads; fewer if the system refuses. Called by the holder of `user`. */
+static void start_threads(size_t wanted) {
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    if (started >= wanted) return;
+    pthread_once(&once, watch_forks);
+    if (pthread_attr_init(&attributes)) return;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    sigfillset(&all); /* signals are for the application's own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (; started < wanted; started++) {
+        struct mailbox *box = &mailboxes[started];
+        pthread_t thread;
+        pthread_mutex_init(&box->mutex, NULL);
+        pthread_cond_init(&box->changed, NULL);
+        atomic_store(&box->team, NULL);
+        if (pthread_create(&thread, &attributes, member_main, box)) break;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f, void *job) {
+    frnn_team team = {.size = 1, .function = f, .job = job, .plan = plan};
+    const double useful = work / WORTH_A_THREAD;
+    size_t wanted = plan->threads < MOST_THREADS ? plan->threads : MOST_THREADS;
+    if (useful < (double)wanted) wanted = useful > 1 ? (size_t)useful : 1;
+    if (plan->poll && work >= WORK_BETWEEN_CLOCKS) team.polled = now();
+    const int shared = wanted > 1 && pthread_mutex_trylock(&user) == 0;
+    if (shared) {
+        start_threads(wanted - 1);
+        team.size = started + 1 < wanted ? started + 1 : wanted;
+        fegetenv(&team.environment);
+        for (size_t i = 1; i < team.size; i++) post(&mailboxes[i - 1], &team);
+    }
+    f(&team, 0, job);
+    if (shared) {
+        for (size_t i = 1; i < team.size; i++) wait_for(&mailboxes[i - 1], &team);
+        pthread_mutex_unlock(&user);
+    }
+    return atomic_load(&team.stopping) ? FRNN_ERR_INTERRUPTED : FRNN_OK;
+}
