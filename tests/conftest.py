@@ -1,0 +1,45 @@
+"""Fixtures and settings shared by all tests."""
+
+import os
+
+import pytest
+
+os.environ["KERAS_BACKEND"] = "numpy"  # before anything imports Keras
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:
+    pass
+else:
+    # The same examples in every run, no clock and no files: a failure is a bug and not the machine's mood.
+    settings.register_profile(
+        "fastrnn", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("fastrnn")
+
+
+def _isas():
+    from fastrnn import _core
+
+    return _core.isas()
+
+
+@pytest.fixture(params=_isas())
+def isa(request):
+    """Every instruction set this machine can run, in turn."""
+    from fastrnn import _core
+
+    before = _core.get_isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads; the old number comes back after the test."""
+    import fastrnn
+
+    before = fastrnn.get_num_threads()
+    yield fastrnn.set_num_threads
+    fastrnn.set_num_threads(before)

@@ -1,0 +1,30 @@
+"""Run by test_isa in a process of its own: arrays that touch forbidden pages. Prints where it is, since it may die."""
+
+import core_calls
+import numpy as np
+from cases import random_weights
+from guards import Pages
+
+from fastrnn import _core
+
+SHAPES = [(1, 2, 1, 1), (2, 3, 3, 7), (7, 2, 5, 16), (13, 2, 17, 33), (15, 1, 8, 9), (3, 3, 64, 63)]
+
+for isa in _core.isas():
+    _core.set_isa(isa)
+    for dtype in (np.float32, np.float64):
+        for at_end in (False, True):
+            print(isa, dtype.__name__, "at the end" if at_end else "at the beginning", flush=True)
+            for B, T, I, H in SHAPES:
+                rng = np.random.default_rng(H)
+                x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, dtype=dtype)
+                mask, h0 = rng.random((B, T)) < 0.7, np.ones((B, H), dtype)
+                guard = Pages(at_end)
+                for arguments in ({}, {"mask": mask, "initial_state": h0, "recurrent_dropout": h0}):
+                    call = core_calls.forward(guard, x, weights, **arguments)[2]
+                    core_calls.backward(guard, call, np.ones((B, T, H), dtype), h0)
+                    core_calls.forward(guard, x, weights, **arguments, keep_y=False)
+            for n in (1, 3, 8, 15, 17, 33):
+                guard = Pages(at_end)
+                for name in ("tanh", "sigmoid", "relu", "linear"):
+                    _core.activate(name, guard.input(np.ones(n, dtype)), guard.output((n,), dtype))
+print("done")

@@ -1,0 +1,360 @@
+"""Every refusal names the argument, says what came and what was wanted, and leaves everything as it was."""
+
+import numpy as np
+import pytest
+from cases import random_weights
+
+import fastrnn
+from fastrnn import functional
+from fastrnn.functional import simple_rnn
+
+B, T, I, H = 2, 5, 3, 4
+
+
+@pytest.fixture
+def good():
+    rng = np.random.default_rng(0)
+    kernel, recurrent, bias = random_weights(rng, I, H)
+    return {
+        "x": rng.normal(size=(B, T, I)).astype(np.float32),
+        "kernel": kernel,
+        "recurrent_kernel": recurrent,
+        "bias": bias,
+        "initial_state": np.zeros((B, H), np.float32),
+        "mask": np.ones((B, T), bool),
+    }
+
+
+@pytest.fixture
+def layer(good):
+    layer = fastrnn.SimpleRNN(H, stateful=True)
+    layer.build((B, T, I))
+    layer.set_weights([good["kernel"], good["recurrent_kernel"], good["bias"]])
+    layer(good["x"])
+    return layer
+
+
+def refusal(call, name, *needles):
+    """Check that the call raises an error that begins with the argument's name and mentions every needle."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    message = str(caught.value)
+    assert message.startswith(name), message
+    for needle in needles:
+        assert str(needle) in message, f"{needle!r} is not in {message!r}"
+
+
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
+
+
+WRONG_SHAPES = [
+    ("x", (B, I), ["(batch", "time, features", (B, I)]),
+    ("x", (B, T, I, 1), ["(batch", "time, features", (B, T, I, 1)]),
+    ("x", (B * T * I,), ["(batch", "time, features", (B * T * I,)]),
+    ("x", (), ["(batch", "time, features", ()]),
+    ("x", (B, T, I + 1), ["features", I, (B, T, I + 1)]),
+    ("x", (B, T, 0), ["features", I, (B, T, 0)]),
+    ("kernel", (I,), ["(features", "units", (I,)]),
+    ("kernel", (1, I, H), ["(features", "units", (1, I, H)]),
+    ("recurrent_kernel", (H, H + 1), ["(units", H, (H, H + 1)]),
+    ("recurrent_kernel", (H + 1, H + 1), ["(units", H, (H + 1, H + 1)]),
+    ("recurrent_kernel", (H,), ["(units", (H,)]),
+    ("bias", (H + 1,), ["units", H, (H + 1,)]),
+    ("bias", (1, H), ["units", (1, H)]),
+    ("bias", (1,), ["units", (1,)]),
+    ("bias", (), ["units", ()]),
+    ("initial_state", (H,), ["(batch", "units", (H,)]),
+    ("initial_state", (1, H), ["(batch", B, (1, H)]),
+    ("initial_state", (B, H + 1), ["(batch", H, (B, H + 1)]),
+    ("initial_state", (B, T, H), ["(batch", "units", (B, T, H)]),
+    ("initial_state", (2, B, H), ["(batch", "units", (2, B, H)]),
+    ("mask", (T,), ["(batch", "time", (T,)]),
+    ("mask", (B, T + 1), ["(batch", T, (B, T + 1)]),
+    ("mask", (B + 1, T), ["(batch", B, (B + 1, T)]),
+    ("mask", (1, T), ["(batch", B, (1, T)]),
+    ("mask", (B, T, 1), ["(batch", "time", (B, T, 1)]),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "needles"), WRONG_SHAPES, ids=[f"{n} {s}" for n, s, _ in WRONG_SHAPES])
+@pytest.mark.parametrize("function", ["simple_rnn", "simple_rnn_forward"])
+def test_wrong_shapes(good, function, name, shape, needles):
+    refusal(lambda: getattr(functional, function)(**{**good, name: zeros(*shape)}), name, *needles)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "needles"), [case for case in WRONG_SHAPES if case[0] in ("x", "initial_state", "mask")]
+)
+def test_wrong_shapes_for_a_layer(good, layer, name, shape, needles):
+    weights, state = layer.get_weights(), layer.states[0].copy()
+    arguments = {"x": good["x"], "initial_state": None, "mask": None, name: zeros(*shape)}
+    for call in (layer, layer.forward):
+        refusal(lambda call=call: call(**arguments), name, *needles)
+    np.testing.assert_array_equal(layer.states[0], state)
+    for a, b in zip(weights, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+WRONG_TYPES = {
+    "complex": lambda a: a.astype(np.complex64),
+    "object": lambda a: a.astype(object),
+    "string": lambda a: a.astype(str),
+    "bytes": lambda a: a.astype(bytes),
+    "dates": lambda a: a.astype(int).astype("M8[s]"),
+    "structured": lambda a: a.astype([("field", "f4")]),
+    "masked array": lambda a: np.ma.masked_array(a, mask=False),
+    "masked array, something masked": lambda a: np.ma.masked_less(a, 0.5),
+    "list of complex": lambda a: a.astype(np.complex64).tolist(),
+    "list of strings": lambda a: a.astype(str).tolist(),
+}
+
+
+@pytest.mark.parametrize("name", ["x", "kernel", "recurrent_kernel", "bias", "initial_state", "mask"])
+@pytest.mark.parametrize("kind", WRONG_TYPES)
+def test_wrong_types(good, name, kind):
+    wrong = WRONG_TYPES[kind](good[name])
+    refusal(lambda: simple_rnn(**{**good, name: wrong}), name, "must")
+    if isinstance(wrong, np.ndarray):
+        came = "MaskedArray" if isinstance(wrong, np.ma.MaskedArray) else str(wrong.dtype)
+        refusal(lambda: simple_rnn(**{**good, name: wrong}), name, came)
+
+
+@pytest.mark.parametrize("kind", WRONG_TYPES)
+def test_wrong_types_for_a_layer(good, layer, kind):
+    change, state = WRONG_TYPES[kind], layer.states[0].copy()
+    for call in (layer, layer.forward):
+        refusal(lambda call=call: call(change(good["x"])), "x", "must")
+        refusal(lambda call=call: call(good["x"], mask=change(good["mask"])), "mask", "must")
+        refusal(lambda call=call: call(good["x"], initial_state=change(good["initial_state"])), "initial_state", "must")
+    refusal(lambda: layer.step(change(good["x"][:, 0]), None), "x_t", "must")
+    np.testing.assert_array_equal(layer.states[0], state)
+
+
+@pytest.mark.parametrize("value", [None, "text", {"a": 1}, object()])
+def test_x_that_is_no_array(good, value):
+    refusal(lambda: simple_rnn(**{**good, "x": value}), "x", "must")
+
+
+def test_ragged_x(good):
+    refusal(lambda: simple_rnn(**{**good, "x": [[[1.0, 2.0, 3.0]], [[1.0, 2.0]]]}), "x", "(batch, time, features")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "needles"),
+    [
+        ([-1, 2], [-1, T]),
+        ([1, T + 1], [T + 1, T]),
+        (np.array([2**63 - 1, 0]), [T]),
+        ([1.0, 2.0], ["integer", "float"]),
+        ([1.5, 2.0], ["integer", "float"]),
+        ([True, False], ["integer", "bool"]),
+        ([1], ["batch", B, (1,)]),
+        ([1, 2, 3], ["batch", B, (3,)]),
+        ([[1, 2]], ["batch", (1, 2)]),
+        (2, ["batch", ()]),
+        (np.ma.masked_array([1, 2]), ["MaskedArray"]),
+        (["a", "b"], ["<U1"]),
+        ([1j, 2], ["complex"]),
+    ],
+)
+def test_wrong_lengths(good, layer, lengths, needles):
+    good = {**good, "mask": None}
+    refusal(lambda: simple_rnn(**good, lengths=lengths), "lengths", *needles)
+    refusal(lambda: layer(good["x"], lengths=lengths), "lengths", *needles)
+
+
+def test_mask_and_lengths_at_once(good, layer):
+    with pytest.raises(ValueError, match=r"mask.*lengths"):
+        simple_rnn(**good, lengths=[1, 2])
+    with pytest.raises(ValueError, match=r"mask.*lengths"):
+        layer(good["x"], mask=good["mask"], lengths=[1, 2])
+
+
+@pytest.mark.parametrize("value", ["softplus", "Tanh", "", 3, np.tanh, ["tanh"]])
+def test_unknown_activations(good, value):
+    refusal(lambda: simple_rnn(**good, activation=value), "activation", "tanh", repr(value))
+    refusal(lambda: fastrnn.SimpleRNN(3, activation=value), "activation", "tanh", repr(value))
+
+
+@pytest.mark.parametrize("name", ["kernel_initializer", "recurrent_initializer", "bias_initializer"])
+@pytest.mark.parametrize("value", ["glorot", "", 3, None, {"class_name": "NoSuchThing", "config": {}}])
+def test_unknown_initializers(name, value):
+    refusal(lambda: fastrnn.SimpleRNN(3, **{name: value}), name)
+
+
+@pytest.mark.parametrize("units", [0, -1, np.int64(0), 2.0, 2.5, "3", None, True, [3], np.nan])
+def test_wrong_units(units):
+    refusal(lambda: fastrnn.SimpleRNN(units), "units", "positive integer", repr(units))
+
+
+def test_numpy_integers_are_integers():
+    assert fastrnn.SimpleRNN(np.int32(3)).units == 3
+
+
+@pytest.mark.parametrize("name", ["dropout", "recurrent_dropout"])
+@pytest.mark.parametrize("rate", [-0.1, 1.1, np.nan, np.inf, "0.5", None, [0.5]])
+def test_wrong_rates(name, rate):
+    refusal(lambda: fastrnn.SimpleRNN(3, **{name: rate}), name, "from 0 to 1", repr(rate))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "complex64", "text", object])
+def test_wrong_dtypes(dtype):
+    refusal(lambda: fastrnn.SimpleRNN(3, dtype=dtype), "dtype", "float32", "float64")
+
+
+@pytest.mark.parametrize("shape", [(B, I), (B, T, I, 1), (I,), ()])
+def test_build_with_a_wrong_rank(shape):
+    refusal(lambda: fastrnn.SimpleRNN(3).build(shape), "input_shape", "(batch, time, features)", shape)
+
+
+@pytest.mark.parametrize("features", [None, 0, -2, 2.5, "3"])
+def test_build_without_features(features):
+    layer = fastrnn.SimpleRNN(3)
+    refusal(lambda: layer.build((None, None, features)), "input_shape", "features" if features is None else features)
+    assert not layer.built
+
+
+def test_x_without_features():
+    """A layer that is not built cannot take its number of features from an x that has none."""
+    layer = fastrnn.SimpleRNN(3)
+    with pytest.raises((TypeError, ValueError)):
+        layer(zeros(B, T, 0))
+    assert not layer.built
+
+
+def test_a_first_call_that_fails_leaves_the_layer_unbuilt_or_usable(good):
+    for wrong in ({"mask": zeros(B, T + 1)}, {"initial_state": zeros(B, 99)}, {"lengths": [99, 0]}):
+        layer = fastrnn.SimpleRNN(H, stateful=True)
+        with pytest.raises(ValueError):
+            layer(good["x"], **wrong)
+        assert layer(good["x"]).shape == (B, H)
+        np.testing.assert_array_equal(layer.states[0], layer(good["x"], initial_state=zeros(B, H)))
+
+
+# Weights
+
+
+@pytest.mark.parametrize(
+    ("change", "needles"),
+    [
+        (lambda w: w[:2], ["kernel, recurrent_kernel, bias", 2]),
+        (lambda w: [], ["kernel, recurrent_kernel, bias", 0]),
+        (lambda w: [*w, w[0]], ["kernel, recurrent_kernel, bias", 4]),
+        (lambda w: [w[0].T, *w[1:]], ["kernel", (H, I)]),
+        (lambda w: [w[0], w[1][:-1], w[2]], ["recurrent_kernel", (H - 1, H)]),
+        (lambda w: [w[0], w[1], w[2][None]], ["bias", (1, H)]),
+        (lambda w: [w[0], w[1], np.float32(1)], ["bias", ()]),
+        (lambda w: [w[0], w[1], w[2].astype(complex)], ["bias", "complex128"]),
+        (lambda w: [w[0], w[1].astype(object), w[2]], ["recurrent_kernel", "object"]),
+        (lambda w: [w[0], w[1], np.ma.masked_array(w[2])], ["bias", "MaskedArray"]),
+        (lambda w: [w[0], w[1], ["a"] * H], ["bias", "<U1"]),
+    ],
+)
+def test_set_weights_takes_all_or_nothing(good, layer, change, needles):
+    before, output = layer.get_weights(), layer(good["x"], initial_state=zeros(B, H))
+    with pytest.raises((TypeError, ValueError)) as caught:
+        layer.set_weights(change([w + 1 for w in before]))
+    for needle in needles:
+        assert str(needle) in str(caught.value)
+    for a, b in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(layer(good["x"], initial_state=zeros(B, H)), output)
+
+
+def test_weights_before_they_exist():
+    layer = fastrnn.SimpleRNN(3)
+    for call in (layer.count_params, lambda: layer.set_weights([])):
+        with pytest.raises(ValueError, match="build"):
+            call()
+
+
+# Other calls of a layer
+
+
+def test_features_of_a_built_layer(good, layer):
+    refusal(lambda: layer(zeros(B, T, I + 2)), "x", I, (B, T, I + 2))
+    refusal(lambda: layer.step(zeros(B, I + 2), None), "x_t", I, (B, I + 2))
+    with pytest.raises(ValueError, match=str(I)):
+        layer.build((B, T, I + 2))
+
+
+def test_batch_size_of_a_stateful_layer(layer):
+    state = layer.states[0].copy()
+    refusal(lambda: layer(zeros(B + 1, T, I)), "x", f"batch={B}", (B + 1, T, I))
+    np.testing.assert_array_equal(layer.states[0], state)
+
+
+@pytest.mark.parametrize(
+    ("x_t", "states", "out", "name"),
+    [
+        (zeros(B), None, None, "x_t"),
+        (zeros(B, T, I), None, None, "x_t"),
+        (zeros(B, I + 1), None, None, "x_t"),
+        (zeros(B, I), [zeros(B + 1, H)], None, "states"),
+        (zeros(B, I), [zeros(B, H + 1)], None, "states"),
+        (zeros(B, I), zeros(H), None, "states"),
+        (zeros(B, I), [zeros(B, H), zeros(B, H)], None, "states"),
+        (zeros(B, I), [zeros(B, H).astype(complex)], None, "states"),
+        (zeros(B, I), None, zeros(B, H + 1), "out"),
+        (zeros(B, I), None, zeros(B, 1, H), "out"),
+        (zeros(B, I), None, np.zeros((B, H)), "out"),
+        (zeros(B, I), None, [[0.0] * H] * B, "out"),
+    ],
+)
+def test_wrong_steps(layer, x_t, states, out, name):
+    refusal(lambda: layer.step(x_t, states, out=out), name, "must")
+
+
+def test_a_step_does_not_write_into_its_input():
+    layer = fastrnn.SimpleRNN(I)
+    x_t = np.ones((B, I), np.float32)
+    refusal(lambda: layer.step(x_t, None, out=x_t), "out", "x_t")
+    refusal(lambda: layer.step(x_t, None, out=x_t[::-1]), "out", "x_t")
+    assert (x_t == 1).all()
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_wrong_gradients(good, return_sequences):
+    _, tape = functional.simple_rnn_forward(**good, return_sequences=return_sequences)
+    right = (B, T, H) if return_sequences else (B, H)
+    other = (B, H) if return_sequences else (B, T, H)
+    for shape in ((B, T, H + 1), (B, T + 1, H), (B, H + 1), (H,), (B, T, H, 1), other):
+        refusal(lambda shape=shape: functional.simple_rnn_backward(zeros(*shape), tape), "dy", "(batch", "units", shape)
+    for kind in ("complex", "object", "string", "masked array"):
+        wrong = WRONG_TYPES[kind](zeros(*right))
+        refusal(lambda wrong=wrong: functional.simple_rnn_backward(wrong, tape), "dy", "must")
+    for shape in ((B, H + 1), (H,), (B + 1, H), (B, T, H)):
+        dstate = zeros(*shape)
+        refusal(
+            lambda dstate=dstate: functional.simple_rnn_backward(None, tape, dstate=dstate), "dstate", "(batch", shape
+        )
+
+
+@pytest.mark.parametrize("tape", [None, 3, (1, 2, 3)])
+def test_wrong_tapes(layer, tape):
+    refusal(lambda: functional.simple_rnn_backward(zeros(B, H), tape), "tape", type(tape).__name__)
+    refusal(lambda: layer.backward(zeros(B, H), tape), "tape", type(tape).__name__)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{which}_{what}" for what in ("regularizer", "constraint") for which in ("kernel", "recurrent", "bias")]
+    + ["activity_regularizer"],
+)
+def test_what_is_not_implemented_says_so(name):
+    with pytest.raises((NotImplementedError, ValueError), match=name):
+        fastrnn.SimpleRNN(3, **{name: "l2" if "regularizer" in name else "max_norm"})
+
+
+def test_an_argument_that_does_not_exist():
+    with pytest.raises(TypeError, match="implementation"):
+        fastrnn.SimpleRNN(3, implementation=2)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
+def test_wrong_numbers_of_threads(threads, n):
+    before = fastrnn.get_num_threads()
+    with pytest.raises((TypeError, ValueError)):
+        threads(n)
+    assert fastrnn.get_num_threads() == before

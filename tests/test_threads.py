@@ -1,0 +1,205 @@
+"""Threads never change a bit, survive fork, and a long call can be interrupted."""
+
+import concurrent.futures
+import os
+import signal
+import sys
+import time
+import warnings
+
+import children
+import numpy as np
+import pytest
+from cases import random_weights
+
+import fastrnn
+from fastrnn import functional
+
+# (B, T, I, H): many rows and few, so that both ways of splitting the work are taken.
+SHAPES = [(64, 10, 32, 64), (7, 20, 16, 128), (1, 12, 64, 512), (2, 8, 100, 300), (33, 5, 3, 17), (256, 4, 8, 8)]
+
+
+def everything(x, weights, mask=None, **options):
+    outputs, tape = functional.simple_rnn_forward(x, *weights, mask=mask, return_sequences=True, **options)
+    gradients = functional.simple_rnn_backward(np.cos(np.arange(outputs.size)).reshape(outputs.shape), tape)
+    last = functional.simple_rnn(x, *weights, mask=mask, **options)
+    return [outputs, last, gradients.dx, gradients.dinitial_state, *gradients.weights]
+
+
+def call(shape, dtype=np.float32):
+    B, T, I, H = shape
+    rng = np.random.default_rng(sum(shape))
+    return rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, dtype=dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_same_bits_for_any_number(threads, shape, dtype, masked):
+    x, weights = call(shape, dtype)
+    mask = np.random.default_rng(0).random(shape[:2]) < 0.6 if masked else None
+    threads(1)
+    want = everything(x, weights, mask)
+    assert all(a.any() for a in want)
+    for n in (2, 3, 5):
+        threads(n)
+        for a, b in zip(everything(x, weights, mask), want, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_every_instruction_set(threads, isa):
+    x, weights = call((40, 6, 30, 70))
+    threads(1)
+    want = everything(x, weights)
+    threads(3)
+    for a, b in zip(everything(x, weights), want, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_set_and_get(threads):
+    for n in (1, 2, 7, np.int64(3)):
+        threads(n)
+        assert fastrnn.get_num_threads() == n
+        assert isinstance(fastrnn.get_num_threads(), int)
+
+
+def test_more_threads_than_work(threads):
+    threads(64)
+    x, weights = call((1, 1, 1, 1))
+    assert functional.simple_rnn(x, *weights).shape == (1, 1)
+    x, weights = call((3, 4, 5, 6))
+    everything(x, weights)
+    assert functional.simple_rnn(x[:0], *weights).shape == (0, 6)
+
+
+def test_changing_the_number_again_and_again(threads):
+    x, weights = call((64, 5, 32, 64))
+    threads(1)
+    want = functional.simple_rnn(x, *weights)
+    for n in [2, 1, 4, 3, 1, 2] * 5:
+        threads(n)
+        np.testing.assert_array_equal(functional.simple_rnn(x, *weights), want)
+
+
+def test_callers_on_many_threads(threads):
+    """Calls that arrive while the workers are busy are computed all the same."""
+    calls = [call(shape) for shape in SHAPES]
+    threads(1)
+    want = [everything(*one) for one in calls]
+    threads(3)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for _ in range(4):
+            for results, right in zip(pool.map(lambda one: everything(*one), calls), want, strict=True):
+                for a, b in zip(results, right, strict=True):
+                    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("in_child", [1, 2, 4])
+def test_fork(threads, in_child):
+    """The workers do not exist in a child; it must start its own, and not wait for theirs."""
+    x, weights = call(SHAPES[0])
+    threads(3)
+    want = everything(x, weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork in a process with threads
+        child = os.fork()
+    if child == 0:  # no pytest here: whatever happens, the child ends with its status
+        status = 1
+        try:
+            signal.alarm(60)  # ends a child that hangs
+            fastrnn.set_num_threads(in_child)
+            status = int(not all(np.array_equal(a, b) for a, b in zip(everything(x, weights), want, strict=True)))
+        finally:
+            os._exit(status)
+    for a, b in zip(everything(x, weights), want, strict=True):  # the parent goes on meanwhile
+        np.testing.assert_array_equal(a, b)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_processes_by_multiprocessing(threads):
+    import multiprocessing
+
+    x, weights = call(SHAPES[0])
+    threads(2)
+    want = functional.simple_rnn(x, *weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+        with context.Pool(2) as pool:
+            for result in pool.starmap(functional.simple_rnn, [(x, *weights)] * 4):
+                np.testing.assert_array_equal(result, want)
+
+
+# Calls that would take many times longer than the test waits before it presses Ctrl-C.
+INTERRUPTED = """
+import numpy as np
+import fastrnn
+from fastrnn import functional
+
+fastrnn.set_num_threads({threads})
+H, T = 2048, {T}
+rng = np.random.default_rng(0)
+weights = [rng.uniform(-1, 1, (1, H)), rng.uniform(-1, 1, (H, H)) / H, np.zeros(H)]
+weights = [w.astype(np.float32) for w in weights]
+x = np.ones((1, T, 1), np.float32)
+{prepare}
+print("ready", flush=True)
+try:
+    {call}
+except KeyboardInterrupt:
+    {check}
+    small = functional.simple_rnn(x[:, :2], *weights)  # everything works as before
+    assert np.isfinite(small).all() and small.any()
+    print("unchanged")
+else:
+    print("was not interrupted")
+"""
+CASES = {
+    "last output": {
+        "T": 100_000,
+        "prepare": "out = np.full((1, H), 7, np.float32)",
+        "call": "functional.simple_rnn(x, *weights, out=out)",
+        "check": "assert (out == 7).all()",
+    },
+    "all outputs": {
+        "T": 10_000,
+        "prepare": "out = np.full((1, T, H), 7, np.float32)",
+        "call": "functional.simple_rnn(x, *weights, return_sequences=True, out=out)",
+        "check": "assert (out == 7).all()",
+    },
+    "stateful layer": {
+        "T": 100_000,
+        "prepare": """
+layer = fastrnn.SimpleRNN(H, recurrent_initializer="zeros", stateful=True)
+layer.build((1, T, 1))
+layer.set_weights(weights)
+layer(x[:, :3])
+before = layer.states[0].copy()
+""",
+        "call": "layer(x)",
+        "check": "assert before.any() and (layer.states[0] == before).all()",
+    },
+    "backward": {
+        "T": 50,
+        "prepare": "y, tape = functional.simple_rnn_forward(x.repeat(30, axis=0), *weights)",
+        "call": "[functional.simple_rnn_backward(y, tape) for _ in range(1000)]",
+        "check": "assert functional.simple_rnn_backward(y, tape).dx.any()",
+    },
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in POSIX's way")
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_ctrl_c(case, number):
+    script = INTERRUPTED.format(threads=number, **CASES[case])
+    with children.start("-c", script) as child:
+        try:
+            assert child.stdout.readline() == "ready\n", child.stderr.read()
+            time.sleep(0.2)
+            child.send_signal(signal.SIGINT)
+            output, errors = child.communicate(timeout=120)  # only against a test that never ends
+        finally:
+            child.kill()
+    assert (output, errors, child.returncode) == ("unchanged\n", "", 0)
