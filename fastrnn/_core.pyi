@@ -1,10 +1,11 @@
 """The compiled core: arrays in, arrays filled, no policy. `functional` and the layers are its only callers.
 
-Every array must be aligned, native, of the weights' dtype and dense in its last axis (all axes, unless strides are mentioned); `_check`
-makes them so. What does not fit raises ValueError and nothing is read or written. Calls release the GIL once.
+Every array must be aligned, native, of the weights' dtype and dense; arrays of sequences (B, T, ...) may have any
+strides but the last. `_check` makes them so. What does not fit raises ValueError, and nothing is read or written. Calls
+release the GIL once.
 """
 
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 from numpy.typing import NDArray
 
@@ -20,9 +21,10 @@ def get_num_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...
 def compiler() -> str: ...
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
+
 @final
 class SimpleRNNWeights:
-    def __init__(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None) -> None: ...
+    def __new__(cls, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None) -> Self: ...
     @property
     def inputs(self) -> int: ...
     @property

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False, binding=False
 """The compiled core: arrays in, arrays filled, no policy.
 
-Arrays come through Python's buffer protocol, so one code serves both dtypes and nothing here depends on NumPy's headers. A call takes all
-its buffers, checks them against the sizes of the weights, computes with the GIL released once, and gives the buffers back.
+Arrays come through Python's buffer protocol, the one beneath memoryviews: one code serves both dtypes, and nothing here
+depends on NumPy's headers. A call takes all its buffers, checks them against the sizes of the weights, computes with
+the GIL released once, and gives the buffers back.
 """
 
 from cpython.buffer cimport (
@@ -321,7 +322,9 @@ cdef int open_call(simple_rnn_call *c, arrays *a, SimpleRNNWeights weights, x, y
     c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
     c.tape.h0 = matrix(a, h0, "h0", READ, B, weights.units)
     c.tape.dropout = matrix(a, dropout, "dropout", READ, B, weights.units)
-    c.tape.mask = NULL if mask is None else <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, True).buf
+    c.tape.mask = NULL
+    if mask is not None:
+        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, mask=True).buf
     c.tape.y, c.tape.y_batch, c.tape.y_time = NULL, 0, 0
     if y is not None:
         view = sequences(a, y, "y", y_mode, B, T, weights.units)

@@ -40,33 +40,33 @@ typedef struct frnn_plan {
     const frnn_kernels *kernels;
     size_t B, T, I, H;
     frnn_activation activation;
-    int go_backwards;          /* process time from T-1 to 0; outputs stay in processing order */
-    int zero_output_for_mask;  /* outputs of masked steps are 0 instead of the previous output */
-    size_t threads;            /* at most this many, the caller's included; results do not depend on it */
-    int (*poll)(void *);       /* called now and then on the calling thread, nonzero stops; or NULL */
+    int go_backwards;         /* process time from T-1 to 0; outputs stay in processing order */
+    int zero_output_for_mask; /* outputs of masked steps are 0 instead of the previous output */
+    size_t threads;           /* at most this many, the caller's included; results do not depend on it */
+    int (*poll)(void *);      /* called now and then on the calling thread, nonzero stops; or NULL */
     void *poll_arg;
 } frnn_plan;
 
 /* A batch of sequences on its way through a SimpleRNN; kept by the caller, it is also the tape. */
 typedef struct frnn_simple_rnn_tape {
-    const void *prepared;       /* by frnn_simple_rnn_prepare */
-    const void *x;              /* (B, T, I) */
-    ptrdiff_t x_batch, x_time;  /* strides of x */
-    const void *h0;             /* (B, H), or NULL for zeros */
-    const void *dropout;        /* (B, H) multiplies h(t-1) on its way into the product, or NULL */
-    const uint8_t *mask;        /* (B, T) in input order, 0 skips a step, or NULL */
-    void *y;                    /* (B, T, H) every step's output, in processing order; NULL: not kept */
-    ptrdiff_t y_batch, y_time;  /* strides of y */
+    const void *prepared;      /* by frnn_simple_rnn_prepare */
+    const void *x;             /* (B, T, I) */
+    ptrdiff_t x_batch, x_time; /* strides of x */
+    const void *h0;            /* (B, H), or NULL for zeros */
+    const void *dropout;       /* (B, H) multiplies h(t-1) on its way into the product, or NULL */
+    const uint8_t *mask;       /* (B, T) in input order, 0 skips a step, or NULL */
+    void *y;                   /* (B, T, H) every step's output, in processing order; NULL: not kept */
+    ptrdiff_t y_batch, y_time; /* strides of y */
 } frnn_simple_rnn_tape;
 
 /* Where gradients come from and go to. */
 typedef struct frnn_simple_rnn_gradients {
-    const void *dy;               /* (B, T, H), or NULL for zeros */
-    ptrdiff_t dy_batch, dy_time;  /* strides of dy */
-    const void *dh_last;          /* (B, H) gradient of the last state, or NULL for zeros */
-    void *dx;                     /* (B, T, I) dense, or NULL if not wanted */
-    void *dh0;                    /* (B, H) */
-    void *dwx, *dwh, *db;         /* (I, H), (H, H), (H,) or NULL without a bias */
+    const void *dy;              /* (B, T, H), or NULL for zeros */
+    ptrdiff_t dy_batch, dy_time; /* strides of dy */
+    const void *dh_last;         /* (B, H) gradient of the last state, or NULL for zeros */
+    void *dx;                    /* (B, T, I) dense, or NULL if not wanted */
+    void *dh0;                   /* (B, H) */
+    void *dwx, *dwh, *db;        /* (I, H), (H, H), (H,) or NULL without a bias */
 } frnn_simple_rnn_gradients;
 
 /* Every public function. Programs that link to the sources call them by name; programs that load the Python
@@ -87,7 +87,8 @@ typedef struct frnn_api {
     /* SimpleRNN: h(t) = act(x(t) wx + b + h(t-1) wh). */
     frnn_status (*simple_rnn_prepared_size)(const frnn_plan *plan, size_t *bytes);
     /* wx (I, H), wh (H, H), b (H,) or NULL; all dense. Uses the plan's kernels, I and H only. */
-    frnn_status (*simple_rnn_prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b, void *prepared);
+    frnn_status (*simple_rnn_prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                      void *prepared);
     /* *same is 1 if prepared was made from weights with these very bits, else 0. */
     frnn_status (*simple_rnn_prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                             const void *prepared, int *same);

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-os.environ["KERAS_BACKEND"] = "numpy"  # before anything imports Keras
+# Both must be set before the packages are imported.
+os.environ["KERAS_BACKEND"] = "numpy"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own threads cost the oracles' small products far more than they give
 
 try:
     from hypothesis import HealthCheck, settings

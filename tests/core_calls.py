@@ -25,9 +25,7 @@ def forward(
     h_last = guard.output((B, H), x.dtype)
     mask = None if mask is None else guard.input(np.asarray(mask, bool))
     tape = (guard.input(x), y, guard.input(initial_state), mask, guard.input(recurrent_dropout))
-    _core.simple_rnn_forward(
-        prepared, tape[0], y, h_last, *tape[2:], activation, go_backwards, zero_output_for_mask
-    )
+    _core.simple_rnn_forward(prepared, tape[0], y, h_last, *tape[2:], activation, go_backwards, zero_output_for_mask)
     guard.check()
     return y, h_last, (prepared, *tape, activation, go_backwards, zero_output_for_mask)
 

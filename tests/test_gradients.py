@@ -73,6 +73,13 @@ def assert_all_close(got, want, tolerance):
 
 
 @pytest.mark.parametrize(("activation", "flags"), COMBINATIONS)
+def test_equations(activation, flags):
+    x, weights, options, dy, dstate = build(activation, flags)
+    want = reference.SimpleRNN(x, *weights, **options)
+    assert_gradients(backward(x, weights, options, dy, dstate), want, dy, dstate)
+
+
+@pytest.mark.parametrize(("activation", "flags"), COMBINATIONS)
 def test_pytorch(activation, flags):
     x, weights, options, dy, dstate = build(activation, flags)
     _, _, want = torch_oracle.simple_rnn(dy, dstate, x, *weights, **options)

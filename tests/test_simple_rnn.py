@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import ACTIVATIONS, Case, random_weights
+from cases import ACTIVATIONS, Case, random_mask, random_weights
 from reference import SimpleRNN
 from tolerance import assert_gradients, assert_output, assert_state
 
@@ -384,9 +384,7 @@ def test_states_with_masks_and_backwards(rng):
     mask[:, 0] = False  # the step processed last
     weights, state = layer.get_weights(), np.zeros((4, 7))
     for _ in range(3):
-        want = SimpleRNN(
-            x, *weights, mask=mask, initial_state=state, go_backwards=True, zero_output_for_mask=True
-        )
+        want = SimpleRNN(x, *weights, mask=mask, initial_state=state, go_backwards=True, zero_output_for_mask=True)
         output = layer(x, mask=mask)
         assert not output.any()
         assert_state(layer.states[0], want)
@@ -585,6 +583,74 @@ def test_empty(rng, B, T, stateful):
     (y, state), tape = layer.forward(np.zeros((B, T, 5)), initial_state=np.ones((B, 7)))
     assert (state == 1).all() or T > 0
     assert layer.backward(y, tape).dx.shape == (B, T, 5)
+
+
+# Everything together
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_random_life(seed):
+    """Calls, changes of weights, copies and resets in any order; outputs, states and gradients are always right."""
+    rng = np.random.default_rng(seed)
+    batch, features, units = (int(n) for n in rng.integers(1, 9, 3))
+    case = Case(8000 + seed)
+    dtype = [np.float32, np.float64][seed % 2]
+    layer = fastrnn.SimpleRNN(
+        units,
+        activation=case.activation,
+        use_bias=case.use_bias,
+        return_sequences=case.return_sequences,
+        stateful=seed % 3 > 0,
+        dropout=rng.choice([0, 0.3]),
+        recurrent_dropout=rng.choice([0, 0.4]),
+        dtype=dtype,
+        **case.flags,
+    )
+    layer.build((None, None, features))
+    layer.set_weights(random_weights(rng, features, units, case.use_bias, dtype))
+    state = None
+
+    def run():
+        nonlocal state
+        steps = int(rng.integers(0, 6))
+        x = rng.normal(size=(batch, steps, features)).astype(dtype)
+        mask = random_mask(rng, batch, steps) if rng.random() < 0.5 else None
+        explicit = rng.uniform(-1, 1, (batch, units)).astype(dtype) if rng.random() < 0.3 else None
+        output, tape = layer.forward(x, initial_state=explicit, mask=mask, training=rng.random() < 0.5)
+        want = SimpleRNN(
+            x,
+            *layer.get_weights(),
+            initial_state=state if explicit is None else explicit,
+            mask=mask,
+            activation=case.activation,
+            input_dropout=tape.input_dropout,
+            recurrent_dropout=tape.recurrent_dropout,
+            **case.flags,
+        )
+        assert_output(output, want)
+        if layer.stateful:
+            assert_state(layer.states[0], want)
+            state = layer.states[0].copy()
+        dy = rng.normal(size=output.shape).astype(dtype)
+        assert_gradients(layer.backward(dy, tape), want, dy)
+
+    def change_in_place():
+        layer.weights[rng.integers(2)][...] *= dtype(0.9)
+
+    def set_weights():
+        layer.set_weights([w * dtype(0.95) for w in layer.get_weights()])
+
+    def duplicate():
+        nonlocal layer
+        layer = copy.deepcopy(layer) if rng.random() < 0.5 else pickle.loads(pickle.dumps(layer))
+
+    def reset():
+        nonlocal state
+        layer.reset_state()
+        state = None if state is None else np.zeros_like(state)
+
+    for _ in range(20):
+        [run, run, run, change_in_place, set_weights, duplicate, reset][rng.integers(7)]()
 
 
 # Threads

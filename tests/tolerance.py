@@ -43,7 +43,8 @@ class Errors:
     """Standard deviations of what computing in `dtype` adds to a reference call, squared, by input time."""
 
     def __init__(self, r: SimpleRNN, dtype):
-        self.r, self.u = r, unit_roundoff(dtype)
+        self.r = r
+        self.u = unit_roundoff(dtype) + unit_roundoff(np.float64)  # the reference rounds, too
         self.derivative = DERIVATIVES[r.activation](r.z)
         (T, B, H), I = r.z.shape, len(r.W)
         self.h_before, self.h = np.zeros((T, B, H)), np.zeros((T, B, H))
@@ -77,7 +78,7 @@ class Errors:
         e_dx = e_dz @ r.W.T**2 + self.sum_error(H, r.dz**2 @ r.W.T**2, r.dz @ r.W.T)
 
         def flat(a):
-            return a.reshape(T * B, -1)
+            return a.reshape(-1, a.shape[-1])
 
         def product_error(a, e_a):
             a, e_a, dz, e = flat(a), flat(e_a), flat(r.dz), flat(e_dz)

@@ -1,34 +1,36 @@
 /* SimpleRNN: h(t) = act(x(t) wx + b + h(t-1) wh), forward and back through time.
  *
- * Forward goes through time in chunks that fit the cache. A chunk is first projected, x wx + b for all its tokens in one
- * product written to where the outputs will be, then every step adds h wh to it in place and applies the activation.
+ * Forward goes through time in chunks that fit the cache. A chunk is first projected, x wx + b for all its tokens in
+ * one product written to where the outputs will be; then every step adds h wh to it in place and applies the
+ * activation. If a step has enough rows and the weights are small, it computes both products at once instead.
  *
- * Backward carries only dh: dz = (dy + dh) act'(z), then dh = dz wh^T. The weight gradients, sums of x^T dz and h^T dz over
- * all tokens, and dx = dz wx^T follow chunk by chunk while dz is still in cache.
+ * Backward carries only dh: dz = (dy + dh) act'(z), then dh = dz wh^T. The weight gradients, sums of x^T dz and h^T dz
+ * over all tokens, and dx = dz wx^T follow chunk by chunk while dz is still in cache.
  *
  * A masked step is simply not listed among the rows of a product, in either direction. */
 #include "cells/simple_rnn.h"
 
 #include <string.h>
 
+#include "cells/outer_sums.h"
+#include "cells/packing.h"
 #include "cells/team.h"
 #include "runtime/sizes.h"
 
 /* Bytes of x and y, or of x, h and dz, that a chunk of time may take. */
 static const size_t CHUNK_BYTES = 256 * 1024;
-/* Tokens that share one trip of the weights through the cache, and that one block of the weight gradients sums over. */
-enum { CHUNK_LEAST_TOKENS = 96, CHUNK_MOST_TOKENS = 4096, GRADIENT_TOKENS = 384 };
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+/* Weights that a step can go through without the help of a projection. */
+static const size_t FUSED_BYTES = 256 * 1024;
+/* Tokens of a chunk. Fewer would send the weights through the cache too often, forward and in the gradients' sums. */
+enum { LEAST_TOKENS = 96, LEAST_TOKENS_BACKWARD = 384, MOST_TOKENS = 4096 };
 
 static size_t time_of(const frnn_plan *plan, size_t step) { return plan->go_backwards ? plan->T - 1 - step : step; }
 
 /* Steps per chunk, from the elements of a token and the rows that go through it together. */
 static size_t chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens) {
-    const size_t room = CHUNK_BYTES / (most(token_elements, 1) * plan->kernels->size);
-    const size_t tokens = least(most(room, least_tokens), CHUNK_MOST_TOKENS);
-    return most(least((tokens + rows - 1) / most(rows, 1), plan->T), 1);
+    const size_t room = CHUNK_BYTES / (frnn_most(token_elements, 1) * plan->kernels->size);
+    const size_t tokens = frnn_least(frnn_most(room, least_tokens), MOST_TOKENS);
+    return frnn_most(frnn_least((tokens + rows - 1) / frnn_most(rows, 1), plan->T), 1);
 }
 
 static int is_sound(const frnn_plan *plan) {
@@ -76,31 +78,6 @@ frnn_status frnn_simple_rnn_prepared_size(const frnn_plan *plan, size_t *bytes) 
     return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
 }
 
-/* Calls f(rows, count, k0) for blocks of row pointers to the dense K x N matrix w. */
-enum { ROWS_AT_ONCE = 64 };
-static size_t point_at_rows(const void *w, size_t K, size_t N, size_t k0, size_t size, const void *rows[ROWS_AT_ONCE]) {
-    const size_t count = least(K - k0, ROWS_AT_ONCE);
-    for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * size;
-    return count;
-}
-
-static void pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
-    const void *rows[ROWS_AT_ONCE];
-    for (size_t k0 = 0, count; k0 < K; k0 += count) {
-        count = point_at_rows(w, K, N, k0, k->size, rows);
-        k->pack(count, rows, k0, K, N, 0, frnn_panels(k, N), packed);
-    }
-}
-
-static int is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const char *packed) {
-    for (size_t column = 0; column < N; column += k->panel) {
-        const size_t bytes = least(k->panel, N - column) * k->size;
-        for (size_t i = 0; i < K; i++, packed += k->panel * k->size)
-            if (memcmp((const char *)w + (i * N + column) * k->size, packed, bytes)) return 0;
-    }
-    return 1;
-}
-
 frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                     void *prepared) {
     if (!is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
@@ -108,8 +85,8 @@ frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const
     const weights w = weights_in(plan, prepared);
     memset(w.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
     if (b) memcpy(w.b, b, plan->H * k->size);
-    pack_matrix(k, wx, plan->I, plan->H, w.wx);
-    pack_matrix(k, wh, plan->H, plan->H, w.wh);
+    frnn_pack_matrix(k, wx, plan->I, plan->H, w.wx);
+    frnn_pack_matrix(k, wh, plan->H, plan->H, w.wh);
     return FRNN_OK;
 }
 
@@ -118,8 +95,8 @@ frnn_status frnn_simple_rnn_prepared_from(const frnn_plan *plan, const void *wx,
     if (!is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
     const frnn_kernels *k = plan->kernels;
     const weights w = weights_in(plan, prepared);
-    *same = (!b || memcmp(b, w.b, plan->H * k->size) == 0) && is_packed_from(k, wh, plan->H, plan->H, w.wh)
-         && is_packed_from(k, wx, plan->I, plan->H, w.wx);
+    *same = (!b || memcmp(b, w.b, plan->H * k->size) == 0) && frnn_is_packed_from(k, wh, plan->H, plan->H, w.wh)
+            && frnn_is_packed_from(k, wx, plan->I, plan->H, w.wx);
     return FRNN_OK;
 }
 
@@ -129,27 +106,30 @@ typedef struct forward {
     const frnn_plan *plan;
     const frnn_simple_rnn_tape *tape;
     void *h_last;
-    size_t steps; /* of a chunk */
-    char *zeros;  /* (H,) */
-    char *h;      /* (B, H) states between chunks, if y is not kept */
-    char *z;      /* (steps, B, H) outputs of a chunk, if y is not kept */
-    char *dropped; /* (B, H) states times dropout */
-    const char **from; /* per member (steps * B,): rows that a product reads */
-    char **to;         /* and those that it writes */
-    const char **state; /* per member (B,): where each row's last state is */
+    size_t steps;        /* of a chunk */
+    char *zeros;         /* (H,) */
+    char *h;             /* (B, H) states between chunks, if y is not kept */
+    char *z;             /* (steps, B, H) outputs of a chunk, if y is not kept */
+    char *dropped;       /* (B, H) states times dropout */
+    const char **x;      /* per member (steps * B,): rows that a product reads */
+    const char **hidden; /* per member (B,): and these */
+    char **to;           /* per member (steps * B,): and those that it writes */
+    const char **state;  /* per member (B,): where each row's last state is */
 } forward;
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, frnn_layout *l) {
     const size_t size = plan->kernels->size, states = frnn_times(l, plan->B, plan->H);
-    const size_t threads = most(plan->threads, 1);
-    forward f = {.plan = plan, .tape = tape,
-                 .steps = chunk_steps(plan, most(plan->B / threads, 1), plan->I + plan->H, CHUNK_LEAST_TOKENS)};
+    const size_t threads = frnn_most(plan->threads, 1);
+    forward f = {.plan = plan,
+                 .tape = tape,
+                 .steps = chunk_steps(plan, frnn_most(plan->B / threads, 1), plan->I + plan->H, LEAST_TOKENS)};
     const size_t tokens = frnn_times(l, f.steps, plan->B);
     f.zeros = frnn_take(l, tape->h0 ? 0 : plan->H, size);
     f.h = frnn_take(l, tape->y ? 0 : states, size);
     f.z = frnn_take(l, tape->y ? 0 : frnn_times(l, tokens, plan->H), size);
     f.dropped = frnn_take(l, tape->dropout ? states : 0, size);
-    f.from = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.from);
+    f.x = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.x);
+    f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
     return f;
@@ -163,6 +143,13 @@ static char *output_at(const forward *f, size_t b, size_t step) {
 
 static ptrdiff_t output_stride(const forward *f) {
     return f->tape->y ? f->tape->y_batch : (ptrdiff_t)(f->plan->H * f->plan->kernels->size);
+}
+
+/* Whether a step computes x wx too, instead of a projection of the whole chunk: fewer tiles, each twice as long. Pays
+ * when a step's rows fill a tile and all weights stay in the second-level cache. */
+static int is_fused(const frnn_plan *plan, frnn_share share) {
+    return share.rows.last - share.rows.first >= plan->kernels->tile
+           && (plan->I + plan->H) * plan->H * plan->kernels->size <= FUSED_BYTES;
 }
 
 /* x wx + b for the chunk's active tokens, written to where their outputs will be. */
@@ -180,40 +167,61 @@ static int project(const forward *f, frnn_team *team, size_t member, frnn_share 
             }
     }
     return frnn_multiply(team, member, f->plan->kernels,
-                         (frnn_product){.rows = n, .a = (const void *const *)from, .c = (void *const *)to, .b = w->wx,
-                                        .start = w->b, .K = f->plan->I, .N = f->plan->H,
-                                        .first = share.panels.first, .last = share.panels.last,
+                         (frnn_product){.term = {{(const void *const *)from, w->wx, f->plan->I}},
+                                        .start = w->b,
+                                        .c = (void *const *)to,
+                                        .rows = n,
+                                        .N = f->plan->H,
+                                        .first = share.panels.first,
+                                        .last = share.panels.last,
                                         .activation = FRNN_LINEAR});
 }
 
-/* Adds h wh to one step's projection and applies the activation; `state` moves on to the new states. */
+/* Where the rows of one product come from and go to. */
+typedef struct rows {
+    const char **x, **h;
+    char **y;
+} rows;
+
+/* One step: adds h wh to the projection, or to x wx + b computed here, and applies the activation; `state` moves on. */
 static int recur(const forward *f, frnn_team *team, size_t member, frnn_share share, size_t step, const weights *w,
-                 const char **from, char **to, const char **state) {
+                 rows r, const char **state) {
     const frnn_plan *plan = f->plan;
     const size_t size = plan->kernels->size, row = plan->H * size;
     const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
-    const ptrdiff_t stride = output_stride(f);
+    const ptrdiff_t y_stride = output_stride(f), x_stride = f->tape->x_batch;
+    const int fused = is_fused(plan, share);
+    const char *x = x_at(plan, f->tape, share.rows.first, step);
     char *y = output_at(f, share.rows.first, step);
     size_t n = 0;
-    for (size_t b = share.rows.first; b < share.rows.last; b++, y += stride) {
+    for (size_t b = share.rows.first; b < share.rows.last; b++, x += x_stride, y += y_stride) {
         if (active(plan, f->tape, b, step)) {
-            from[n] = state[b];
+            r.h[n] = state[b];
             if (f->tape->dropout) {
                 const void *dropout = (const char *)f->tape->dropout + b * row;
                 plan->kernels->multiply(plan->H, state[b], dropout, f->dropped + b * row);
-                from[n] = f->dropped + b * row;
+                r.h[n] = f->dropped + b * row;
             }
-            to[n++] = y;
+            r.x[n] = x;
+            r.y[n++] = y;
             state[b] = y;
         } else if (f->tape->y) {
             if (plan->zero_output_for_mask) memset(y + offset, 0, bytes);
             else memcpy(y + offset, state[b] + offset, bytes);
         }
     }
-    return frnn_multiply(team, member, plan->kernels,
-                         (frnn_product){.rows = n, .a = (const void *const *)from, .c = (void *const *)to, .b = w->wh,
-                                        .start = NULL, .K = plan->H, .N = plan->H, .first = share.panels.first,
-                                        .last = share.panels.last, .activation = plan->activation});
+    const frnn_term project = {(const void *const *)r.x, w->wx, plan->I};
+    const frnn_term recur = {(const void *const *)r.h, w->wh, plan->H};
+    frnn_product product = {.term = {recur},
+                            .start = NULL,
+                            .c = (void *const *)r.y,
+                            .rows = n,
+                            .N = plan->H,
+                            .first = share.panels.first,
+                            .last = share.panels.last,
+                            .activation = plan->activation};
+    if (fused) product.term[0] = project, product.term[1] = recur, product.start = w->b;
+    return frnn_multiply(team, member, plan->kernels, product);
 }
 
 static void forward_member(frnn_team *team, size_t member, void *job) {
@@ -223,16 +231,18 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const frnn_share share = frnn_share_of(plan, frnn_team_size(team), member, !f->tape->dropout);
     const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
     const weights w = weights_in(plan, f->tape->prepared);
-    const char **from = f->from + member * f->steps * plan->B, **state = f->state + member * plan->B;
-    char **to = f->to + member * f->steps * plan->B;
+    const char **state = f->state + member * plan->B;
+    const rows r = {f->x + member * f->steps * plan->B, f->hidden + member * plan->B,
+                    f->to + member * f->steps * plan->B};
+    const int fused = is_fused(plan, share);
 
     for (size_t b = share.rows.first; b < share.rows.last; b++)
         state[b] = f->tape->h0 ? (const char *)f->tape->h0 + b * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
-        steps.last = least(steps.first + f->steps, plan->T);
-        if (project(f, team, member, share, steps, &w, from, to)) return;
+        steps.last = frnn_least(steps.first + f->steps, plan->T);
+        if (!fused && project(f, team, member, share, steps, &w, r.x, r.y)) return;
         for (size_t step = steps.first; step < steps.last; step++) {
-            if (recur(f, team, member, share, step, &w, from, to, state)) return;
+            if (recur(f, team, member, share, step, &w, r, state)) return;
             if (share.together && frnn_barrier(team)) return;
         }
         if (f->tape->y) continue;
@@ -283,21 +293,17 @@ typedef struct backward {
     const frnn_plan *plan;
     const frnn_simple_rnn_tape *tape;
     const frnn_simple_rnn_gradients *gradients;
-    size_t steps;           /* of a chunk */
-    char *zeros;            /* whole panels over the larger of H and I */
-    char *wx_t, *wh_t;      /* packed transposes */
-    char *dz;               /* (steps, B, H) */
-    char *dropped;          /* (steps, B, H) previous states times dropout */
-    char *db;               /* (H,) in whole panels */
-    char *dz_panels;        /* dz of a block of tokens, packed */
-    char *x_tiles, *h_tiles; /* x and the previous states of a block of tokens, packed */
-    size_t *previous;       /* (chunks, B): 1 + the last active step before a chunk, 0 if there is none */
-    size_t *last;           /* per member (B,): the same, moving through a chunk */
+    size_t steps;         /* of a chunk */
+    char *zeros;          /* whole panels over the larger of H and I */
+    char *wx_t, *wh_t;    /* packed transposes */
+    char *dz;             /* (steps, B, H) */
+    char *dropped;        /* (steps, B, H) previous states times dropout */
+    frnn_outer_sums sums; /* of the weight gradients */
+    size_t *previous;     /* (chunks, B): 1 + the last active step before a chunk, 0 if there is none */
+    size_t *last;         /* per member (B,): the same, moving through a chunk */
     const char **dz_rows, **x_rows, **h_rows; /* per member (steps * B,): the chunk's active tokens */
-    char **to;              /* per member (steps * B,) */
+    char **to;                                /* per member (steps * B,) */
 } backward;
-
-static size_t tiles_of(const frnn_kernels *k, size_t rows) { return (rows + k->tile - 1) / k->tile; }
 
 static backward lay_out_backward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
                                  const frnn_simple_rnn_gradients *gradients, frnn_layout *l) {
@@ -305,19 +311,18 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_simple_rnn_ta
     const size_t size = k->size, h_columns = frnn_times(l, frnn_panels(k, plan->H), k->panel);
     const size_t x_columns = frnn_times(l, frnn_panels(k, plan->I), k->panel);
     /* The sums of the weight gradients are cut where the chunks are: those must not depend on the threads. */
-    backward g = {.plan = plan, .tape = tape, .gradients = gradients,
-                  .steps = chunk_steps(plan, most(plan->B, 1), plan->I + 2 * plan->H, GRADIENT_TOKENS)};
-    const size_t threads = most(plan->threads, 1), tokens = frnn_times(l, g.steps, plan->B);
+    backward g = {.plan = plan,
+                  .tape = tape,
+                  .gradients = gradients,
+                  .steps = chunk_steps(plan, frnn_most(plan->B, 1), plan->I + 2 * plan->H, LEAST_TOKENS_BACKWARD)};
+    const size_t threads = frnn_most(plan->threads, 1), tokens = frnn_times(l, g.steps, plan->B);
     const size_t chunks = (plan->T + g.steps - 1) / g.steps, pointers = frnn_times(l, threads, tokens);
-    g.zeros = frnn_take(l, most(h_columns, x_columns), size);
+    g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, plan->H) : 0, size);
     g.wh_t = frnn_take(l, frnn_times(l, h_columns, plan->H), size);
     g.dz = frnn_take(l, frnn_times(l, tokens, plan->H), size);
     g.dropped = frnn_take(l, tape->dropout ? frnn_times(l, tokens, plan->H) : 0, size);
-    g.db = frnn_take(l, h_columns, size);
-    g.dz_panels = frnn_take(l, frnn_times(l, h_columns, GRADIENT_TOKENS), size);
-    g.x_tiles = frnn_take(l, frnn_times(l, tiles_of(k, plan->I) * k->tile, GRADIENT_TOKENS), size);
-    g.h_tiles = frnn_take(l, frnn_times(l, tiles_of(k, plan->H) * k->tile, GRADIENT_TOKENS), size);
+    g.sums = frnn_lay_out_outer_sums(k, plan->I, plan->H, plan->H, gradients->dwx, gradients->dwh, gradients->db, l);
     g.previous = frnn_take(l, tape->mask ? frnn_times(l, chunks, plan->B) : 0, sizeof *g.previous);
     g.last = frnn_take(l, tape->mask ? frnn_times(l, threads, plan->B) : 0, sizeof *g.last);
     g.dz_rows = frnn_take(l, pointers, sizeof *g.dz_rows);
@@ -332,8 +337,7 @@ static char *dz_at(const backward *g, size_t b, size_t step) {
 }
 
 static char *dx_at(const backward *g, size_t b, size_t step) {
-    return (char *)g->gradients->dx
-         + (b * g->plan->T + time_of(g->plan, step)) * g->plan->I * g->plan->kernels->size;
+    return (char *)g->gradients->dx + (b * g->plan->T + time_of(g->plan, step)) * g->plan->I * g->plan->kernels->size;
 }
 
 /* Fills `previous` for some rows. */
@@ -356,8 +360,8 @@ static int step_back(const backward *g, frnn_team *team, size_t member, frnn_sha
     const size_t columns = share.columns.last - share.columns.first;
     size_t n = 0;
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        const char *dy = out->dy ? (const char *)out->dy + (ptrdiff_t)b * out->dy_batch + (ptrdiff_t)step * out->dy_time
-                                 : NULL;
+        const char *dy =
+            out->dy ? (const char *)out->dy + (ptrdiff_t)b * out->dy_batch + (ptrdiff_t)step * out->dy_time : NULL;
         char *dh = (char *)out->dh0 + b * row;
         if (active(plan, g->tape, b, step)) {
             char *dz = dz_at(g, b, step);
@@ -372,9 +376,14 @@ static int step_back(const backward *g, frnn_team *team, size_t member, frnn_sha
     }
     if (share.together && frnn_barrier(team)) return 1; /* every column of dz must be there */
     if (frnn_multiply(team, member, k,
-                      (frnn_product){.rows = n, .a = (const void *const *)from, .c = (void *const *)to, .b = g->wh_t,
-                                     .start = g->zeros, .K = plan->H, .N = plan->H, .first = share.panels.first,
-                                     .last = share.panels.last, .activation = FRNN_LINEAR}))
+                      (frnn_product){.term = {{(const void *const *)from, g->wh_t, plan->H}},
+                                     .start = g->zeros,
+                                     .c = (void *const *)to,
+                                     .rows = n,
+                                     .N = plan->H,
+                                     .first = share.panels.first,
+                                     .last = share.panels.last,
+                                     .activation = FRNN_LINEAR}))
         return 1;
     if (g->tape->dropout)
         for (size_t b = share.rows.first; b < share.rows.last; b++)
@@ -404,55 +413,6 @@ static size_t list_tokens(const backward *g, frnn_range steps, size_t *last, con
             n++;
         }
     return n;
-}
-
-/* Adds `count` outer products of packed rows to some of the (tiles, panels) of a weight gradient. */
-static int add_outer(const backward *g, frnn_team *team, size_t member, size_t count, frnn_range units, size_t rows,
-                     const char *tiles, char *gradient) {
-    const frnn_kernels *k = g->plan->kernels;
-    const size_t H = g->plan->H, height = tiles_of(k, rows);
-    for (size_t unit = units.first; unit < units.last; unit++) {
-        const size_t panel = unit / height, tile = unit % height;
-        const size_t i = tile * k->tile, j = panel * k->panel;
-        k->outer(&(frnn_outer){.n = count, .rows = least(k->tile, rows - i), .columns = least(k->panel, H - j),
-                               .a = tiles + i * count * k->size, .b = g->dz_panels + j * count * k->size,
-                               .c = gradient + (i * H + j) * k->size, .stride = H});
-        if (frnn_worked(team, member, (double)count * (double)k->tile * (double)k->panel)) return 1;
-    }
-    return 0;
-}
-
-static void pack_tiles(const frnn_kernels *k, size_t count, const char **rows, frnn_range tiles, size_t columns,
-                       char *packed) {
-    for (size_t tile = tiles.first; tile < tiles.last; tile++) {
-        const size_t i = tile * k->tile;
-        k->pack_tile(count, (const void *const *)rows, i, least(k->tile, columns - i), packed + i * count * k->size);
-    }
-}
-
-/* Weight gradients of a block of tokens. Members share the tiles of the result, so that every element is summed by one
- * of them, over all tokens in order of time. */
-static int gather_weights(const backward *g, frnn_team *team, size_t member, size_t count, const char **dz,
-                          const char **x, const char **h) {
-    const frnn_plan *plan = g->plan;
-    const frnn_kernels *k = plan->kernels;
-    const size_t size = frnn_team_size(team), panels = frnn_panels(k, plan->H);
-    const size_t x_tiles = tiles_of(k, plan->I), h_tiles = tiles_of(k, plan->H);
-    const frnn_range mine = frnn_part(panels, size, member);
-
-    k->pack(count, (const void *const *)dz, 0, count, plan->H, mine.first, mine.last, g->dz_panels);
-    for (size_t panel = mine.first; panel < mine.last; panel++)
-        k->sum(count, g->dz_panels + panel * k->panel * count * k->size, g->db + panel * k->panel * k->size);
-    pack_tiles(k, count, x, frnn_part(x_tiles, size, member), plan->I, g->x_tiles);
-    pack_tiles(k, count, h, frnn_part(h_tiles, size, member), plan->H, g->h_tiles);
-    if (frnn_barrier(team)) return 1;
-    if (add_outer(g, team, member, count, frnn_part(x_tiles * panels, size, member), plan->I, g->x_tiles,
-                  g->gradients->dwx))
-        return 1;
-    if (add_outer(g, team, member, count, frnn_part(h_tiles * panels, size, member), plan->H, g->h_tiles,
-                  g->gradients->dwh))
-        return 1;
-    return frnn_barrier(team); /* the packed copies are about to be overwritten */
 }
 
 static void backward_member(frnn_team *team, size_t member, void *job) {
@@ -500,13 +460,18 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
         }
         if (out->dx
             && frnn_multiply(team, member, k,
-                             (frnn_product){.rows = mine.last - mine.first, .a = (const void *const *)dz + mine.first,
-                                            .c = (void *const *)to + mine.first, .b = g->wx_t, .start = g->zeros,
-                                            .K = plan->H, .N = plan->I, .first = 0, .last = frnn_panels(k, plan->I),
+                             (frnn_product){.term = {{(const void *const *)dz + mine.first, g->wx_t, plan->H}},
+                                            .start = g->zeros,
+                                            .c = (void *const *)to + mine.first,
+                                            .rows = mine.last - mine.first,
+                                            .N = plan->I,
+                                            .first = 0,
+                                            .last = frnn_panels(k, plan->I),
                                             .activation = FRNN_LINEAR}))
             return;
-        for (size_t i = 0; i < n; i += GRADIENT_TOKENS)
-            if (gather_weights(g, team, member, least(n - i, GRADIENT_TOKENS), dz + i, x + i, h + i)) return;
+        if (frnn_add_outer_products(team, member, k, &g->sums, n, (const void *const *)x, (const void *const *)h,
+                                    (const void *const *)dz))
+            return;
     }
 }
 
@@ -531,12 +496,10 @@ frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_simple_rn
     frnn_layout l = {.memory = scratch};
     const frnn_kernels *k = plan->kernels;
     const backward g = lay_out_backward(plan, tape, gradients, &l);
-    const size_t columns = most(frnn_panels(k, plan->H), frnn_panels(k, plan->I)) * k->panel;
+    const size_t columns = frnn_most(frnn_panels(k, plan->H), frnn_panels(k, plan->I)) * k->panel;
     memset(g.zeros, 0, columns * k->size);
-    memset(g.db, 0, frnn_panels(k, plan->H) * k->panel * k->size);
-    memset(gradients->dwx, 0, plan->I * plan->H * k->size);
-    memset(gradients->dwh, 0, plan->H * plan->H * k->size);
+    frnn_begin_outer_sums(k, &g.sums);
     const frnn_status status = frnn_run(plan, 2 * multiply_adds(plan), backward_member, (void *)&g);
-    if (gradients->db) memcpy(gradients->db, g.db, plan->H * k->size);
+    frnn_end_outer_sums(k, &g.sums);
     return status;
 }

@@ -1,26 +1,25 @@
 #include "cells/team.h"
 
+#include "runtime/sizes.h"
+
 /* Bytes of the left-hand rows that stay in the second-level cache while the panels pass by. */
 static const size_t ROW_BLOCK_BYTES = 512 * 1024;
 /* Multiply-adds between two looks at whether to stop. */
 static const size_t PIECE = (size_t)1 << 22;
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
 frnn_range frnn_part(size_t n, size_t size, size_t member) {
     const size_t each = n / size, more = n % size;
-    const size_t first = member * each + least(member, more);
+    const size_t first = member * each + frnn_least(member, more);
     return (frnn_range){first, first + each + (member < more)};
 }
 
-/* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache. Splitting
- * the columns shares that wait, at the price of a barrier per step. */
+/* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache.
+ * Splitting the columns shares that wait, at the price of a barrier per step. */
 static int columns_pay(const frnn_plan *plan, size_t size) {
     const size_t weights = plan->H * plan->H * plan->kernels->size;
     const size_t floor = weights > 1024 * 1024 ? 10 : 3;
-    const size_t rows_cost = most((plan->B + size - 1) / size, floor) * size;
-    const size_t columns_cost = most(plan->B, floor);
+    const size_t rows_cost = frnn_most((plan->B + size - 1) / size, floor) * size;
+    const size_t columns_cost = frnn_most(plan->B, floor);
     const double step = (double)plan->B * (double)plan->H * (double)plan->H;
     return frnn_panels(plan->kernels, plan->H) >= size && columns_cost < rows_cost && step / (double)size > 30e3;
 }
@@ -31,25 +30,26 @@ frnn_share frnn_share_of(const frnn_plan *plan, size_t size, size_t member, int 
     share.together = size > 1 && may_split_columns && columns_pay(plan, size);
     if (share.together) share.panels = frnn_part(panels, size, member);
     else share.rows = frnn_part(plan->B, size, member);
-    share.columns.first = least(share.panels.first * panel, plan->H);
-    share.columns.last = least(share.panels.last * panel, plan->H);
+    share.columns.first = frnn_least(share.panels.first * panel, plan->H);
+    share.columns.last = frnn_least(share.panels.last * panel, plan->H);
     return share;
 }
 
 int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product) {
     const frnn_product whole = product;
-    const size_t row_bytes = most(whole.K, 1) * kernels->size;
-    const size_t block = most(ROW_BLOCK_BYTES / row_bytes, 4 * kernels->tile);
+    const size_t K = whole.term[0].K + whole.term[1].K, row_bytes = frnn_most(K, 1) * kernels->size;
+    const size_t block = frnn_most(ROW_BLOCK_BYTES / row_bytes, 4 * kernels->tile);
     for (size_t row = 0; row < whole.rows; row += product.rows) {
         /* Blocks of equal size: no small one is left over. */
         const size_t left = whole.rows - row, blocks = (left + block - 1) / block;
         product.rows = (left + blocks - 1) / blocks;
-        product.a = whole.a + row;
+        for (int t = 0; t < 2; t++)
+            if (whole.term[t].K) product.term[t].a = whole.term[t].a + row;
         product.c = whole.c + row;
-        const size_t panel_work = most(product.rows * whole.K * kernels->panel, 1);
-        const size_t piece = most(PIECE / panel_work, 4);
+        const size_t panel_work = frnn_most(product.rows * K * kernels->panel, 1);
+        const size_t piece = frnn_most(PIECE / panel_work, 4);
         for (product.first = whole.first; product.first < whole.last; product.first = product.last) {
-            product.last = least(product.first + piece, whole.last);
+            product.last = frnn_least(product.first + piece, whole.last);
             kernels->product(&product);
             if (frnn_worked(team, member, (double)panel_work * (double)(product.last - product.first))) return 1;
         }

@@ -4,14 +4,16 @@
  *   v_T, LANES_T               the vector and how many elements it holds
  *   v_set1(s)                  all lanes s
  *   v_load(p), v_store(p, a)   p aligned like an element
- *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; touches no byte past them (0 < n < LANES)
+ *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n < LANES, no byte past them is read
  *   v_store_n(p, a, n)         the first n lanes to memory
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
+ *   v_fnma(a, b, c)            c - a * b; the same
  *   v_min(a, b), v_max(a, b)   a < b ? a : b and a > b ? a : b, so that a NaN in b stays
  *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
  *   v_round(a)                 nearest integer, ties to even, for |a| < 2^22 (2^51)
  *   v_pow2(a)                  2^a for an integral a in the normal range
  *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
+ *   v_if_less(s, t, a, b)      lanes of a where s < t, else of b
  *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
@@ -54,6 +56,8 @@
         const v_##T half = v_round_##T(n * v_set1_##T((REAL)0.5)); \
         return a * v_pow2_##T(half) * v_pow2_##T(n - half); \
     } \
+    static inline v_##T v_fnma_##T(v_##T a, v_##T b, v_##T c) { return c - a * b; } \
+    static inline v_##T v_if_less_##T(v_##T s, v_##T t, v_##T a, v_##T b) { return v_choose_##T(s < t, a, b); } \
     static inline v_##T v_if_negative_##T(v_##T s, v_##T a, v_##T b) { \
         return v_choose_##T((v_int_##T)s < 0, a, b); \
     } \
@@ -69,11 +73,11 @@ GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, 1023, 0x1.8p52)
 #define VECTORS_f32 2
 #define ROWS_2X_f32 2
 #define ROWS_4X_f32 1
-#define AT_ONCE_f32 2
+#define AT_ONCE_f32 4
 #define ROWS_f64 4
 #define VECTORS_f64 2
 #define ROWS_2X_f64 2
 #define ROWS_4X_f64 1
-#define AT_ONCE_f64 2
+#define AT_ONCE_f64 4
 
 #endif

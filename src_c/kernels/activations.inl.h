@@ -1,22 +1,38 @@
 /* tanh and sigmoid, at most 2 units in the last place from the truth for every argument.
  *
  * Both stand on expm1 of a reduced argument: x = n ln 2 + r with |r| <= ln 2 / 2, e^r - 1 = r + r^2 P(r). P is the
- * minimax polynomial of ((e^r - 1 - r) / r^2) for the relative error of e^r - 1: 1.3e-8 (f32), 1.8e-17 (f64). ln 2 is
+ * minimax polynomial of (e^r - 1 - r) / r^2 for the relative error of e^r - 1: 1.3e-8 (f32), 1.8e-17 (f64). ln 2 is
  * split so that n times its high part is exact without a fused multiply-add, too. */
 
-#ifndef FRNN_EXPM1_CONSTANTS
-#define FRNN_EXPM1_CONSTANTS
+#ifndef FRNN_ACTIVATION_CONSTANTS
+#define FRNN_ACTIVATION_CONSTANTS
 static const float expm1_P_f32[] = {0x1.6d99bep-10f, 0x1.12288p-7f, 0x1.555486p-5f, 0x1.5554aep-3f, 0x1p-1f};
-static const double expm1_P_f64[] = {0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22, 0x1.71dde9c182151p-19,
-                                     0x1.a019a63231db9p-16, 0x1.a01a01b5f3578p-13, 0x1.6c16c17f51cbcp-10,
-                                     0x1.111111110e68fp-7,  0x1.5555555552094p-5,  0x1.555555555555cp-3,
-                                     0x1.0000000000005p-1};
-static const float ln2_high_f32 = 0x1.63p-1f, ln2_low_f32 = -0x1.bd0106p-13f;
-static const double ln2_high_f64 = 0x1.62e42feep-1, ln2_low_f64 = 0x1.a39ef35793c76p-33;
-/* Beyond these, tanh rounds to 1 and sigmoid(-x) to 0. */
-static const float tanh_saturated_f32 = 10.0f, sigmoid_vanished_f32 = 105.0f;
-static const double tanh_saturated_f64 = 20.0, sigmoid_vanished_f64 = 747.0;
+static const double expm1_P_f64[] = {
+    0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22, 0x1.71dde9c182151p-19, 0x1.a019a63231db9p-16, 0x1.a01a01b5f3578p-13,
+    0x1.6c16c17f51cbcp-10, 0x1.111111110e68fp-7,  0x1.5555555552094p-5,  0x1.555555555555cp-3,  0x1.0000000000005p-1};
+
+#define CONSTANT(name, f32, f64) \
+    static const float name##_f32 = f32; \
+    static const double name##_f64 = f64;
+CONSTANT(one, 1, 1)
+CONSTANT(minus_two, -2, -2)
+CONSTANT(one_over_ln2, 0x1.715476p0f, 0x1.71547652b82fep0)
+CONSTANT(two_over_ln2, 0x1.715476p1f, 0x1.71547652b82fep1)
+CONSTANT(minus_ln2_high, -0x1.63p-1f, -0x1.62e42feep-1)
+CONSTANT(minus_ln2_low, 0x1.bd0106p-13f, -0x1.a39ef35793c76p-33)
+CONSTANT(tanh_small, 0.3f, 0.3)        /* up to here tanh needs its second form */
+CONSTANT(tanh_saturated, 10, 20)       /* from here on tanh rounds to 1 */
+CONSTANT(sigmoid_vanished, -105, -747) /* and here sigmoid to 0 */
+#undef CONSTANT
 #endif
+
+/* A constant, read here and now. If they were kept in registers from one round of a loop to the next, the dozen
+ * constants would drive the data out of them. */
+FRNN_INLINE VEC F(read)(const REAL *p) {
+    __asm__("" : "+r"(p));
+    return V(set1)(*p);
+}
+#define READ(name) F(read)(&F(name))
 
 /* Every step of a function is taken for AT_ONCE vectors before the next: a single vector's steps would wait for each
  * other, and what the processor can look ahead is not enough to fill those waits. */
@@ -24,46 +40,61 @@ static const double tanh_saturated_f64 = 20.0, sigmoid_vanished_f64 = 747.0;
 
 /* q = e^r - 1 for |r| <= ln 2 / 2 */
 FRNN_INLINE void F(expm1_reduced)(const VEC *r, VEC *q) {
-    const REAL *P = F(expm1_P);
-    EACH q[i] = V(set1)(P[0]);
+    VEC c = F(read)(F(expm1_P));
+    EACH q[i] = c;
     FRNN_UNROLL
-    for (size_t k = 1; k < sizeof F(expm1_P) / sizeof(REAL); k++) EACH q[i] = V(fma)(q[i], r[i], V(set1)(P[k]));
+    for (size_t k = 1; k < sizeof F(expm1_P) / sizeof(REAL); k++) {
+        c = F(read)(F(expm1_P) + k);
+        EACH q[i] = V(fma)(q[i], r[i], c);
+    }
     EACH q[i] = V(fma)(r[i] * r[i], q[i], r[i]);
 }
 
-/* With m = e^(2a) - 1 and a = |x|, tanh a = m / (m + 2): no cancellation anywhere. For small a the roundings of m, of the
- * sum and of the quotient would add up to more than two units in the last place; there the same is written as
+/* With m = e^(2a) - 1 and a = |x|, tanh a = m / (m + 2): no cancellation anywhere. For small a the roundings of m, of
+ * the sum and of the quotient would add up to more than two units in the last place; there the same is written as
  * a + (m - 2a - a m) / (m + 2), so that the last two hit only a small correction. */
 FRNN_INLINE void F(tanh)(VEC *x) {
-    const VEC zero = V(set1)(0), one = V(set1)(1), two = V(set1)(2), small = V(set1)((REAL)0.3);
-    VEC a[AT_ONCE], n[AT_ONCE], m[AT_ONCE], s[AT_ONCE], rest[AT_ONCE];
-    EACH a[i] = V(min)(V(set1)(F(tanh_saturated)), V(abs)(x[i]));
-    EACH n[i] = V(round)(a[i] * V(set1)((REAL)(2 * 1.4426950408889634))); /* 2 / ln 2 */
-    EACH s[i] = V(fma)(n[i], V(set1)(-F(ln2_high)), a[i] + a[i]);
-    EACH s[i] = V(fma)(n[i], V(set1)(-F(ln2_low)), s[i]);
-    F(expm1_reduced)(s, m);
-    EACH s[i] = V(pow2)(n[i]);
-    EACH m[i] = V(fma)(s[i], m[i], s[i] - one);
-    EACH rest[i] = V(fma)(zero - a[i], m[i], m[i] - (a[i] + a[i]));
-    EACH rest[i] = V(if_negative)(a[i] - small, rest[i], m[i]);
-    EACH s[i] = V(if_negative)(a[i] - small, a[i], zero);
-    EACH x[i] = V(sign)(s[i] + rest[i] / (m[i] + two), x[i]);
+    VEC a[AT_ONCE], n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c;
+    c = READ(tanh_saturated);
+    EACH a[i] = V(min)(c, V(abs)(x[i]));
+    c = READ(two_over_ln2);
+    EACH n[i] = V(round)(a[i] * c);
+    c = READ(minus_ln2_high);
+    EACH r[i] = V(fma)(n[i], c, a[i] + a[i]);
+    c = READ(minus_ln2_low);
+    EACH r[i] = V(fma)(n[i], c, r[i]);
+    EACH n[i] = V(pow2)(n[i]);
+    F(expm1_reduced)(r, m);
+    c = READ(one);
+    EACH m[i] = V(fma)(n[i], m[i], n[i] - c);
+
+    const VEC minus_two = READ(minus_two), small = READ(tanh_small);
+    EACH r[i] = V(fma)(minus_two, a[i], m[i]);
+    EACH r[i] = V(fnma)(a[i], m[i], r[i]);
+    EACH r[i] = V(if_less)(a[i], small, r[i], m[i]);
+    EACH r[i] = r[i] / (m[i] - minus_two);
+    EACH r[i] = V(if_less)(a[i], small, a[i] + r[i], r[i]);
+    EACH x[i] = V(sign)(r[i], x[i]);
 }
 
-/* With e = e^-|x|, sigmoid is 1 / (1 + e) for x >= 0, and for x < 0 e / (1 + e), written as e - e^2 / (1 + e) for the same
- * reason. */
+/* With e = e^-|x|, sigmoid is 1 / (1 + e) for x >= 0, and for x < 0 e / (1 + e), written as e - e^2 / (1 + e) for the
+ * same reason as above. */
 FRNN_INLINE void F(sigmoid)(VEC *x) {
-    const VEC zero = V(set1)(0), one = V(set1)(1);
-    VEC a[AT_ONCE], n[AT_ONCE], r[AT_ONCE], e[AT_ONCE];
-    EACH a[i] = V(min)(V(set1)(F(sigmoid_vanished)), V(abs)(x[i]));
-    EACH n[i] = V(round)(a[i] * V(set1)((REAL)-1.4426950408889634)); /* 1 / ln 2 */
-    EACH r[i] = V(fma)(n[i], V(set1)(-F(ln2_high)), zero - a[i]);
-    EACH r[i] = V(fma)(n[i], V(set1)(-F(ln2_low)), r[i]);
+    const VEC zero = V(set1)(0);
+    VEC n[AT_ONCE], r[AT_ONCE], e[AT_ONCE], c;
+    c = READ(sigmoid_vanished);
+    EACH e[i] = V(max)(c, zero - V(abs)(x[i]));
+    c = READ(one_over_ln2);
+    EACH n[i] = V(round)(e[i] * c);
+    c = READ(minus_ln2_high);
+    EACH r[i] = V(fma)(n[i], c, e[i]);
+    c = READ(minus_ln2_low);
+    EACH r[i] = V(fma)(n[i], c, r[i]);
     F(expm1_reduced)(r, e);
+    const VEC one = READ(one);
     EACH e[i] = V(scale)(e[i] + one, n[i]);
-    EACH a[i] = V(if_negative)(x[i], e[i], zero);
-    EACH r[i] = V(if_negative)(x[i], zero - e[i] * e[i], one);
-    EACH x[i] = a[i] + r[i] / (e[i] + one);
+    EACH r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), one) / (e[i] + one);
+    EACH x[i] = V(if_negative)(x[i], e[i] + r[i], r[i]);
 }
 
 /* AT_ONCE vectors, in place */
@@ -80,7 +111,7 @@ FRNN_INLINE void F(act)(frnn_activation activation, VEC *x) {
 FRNN_INLINE VEC F(act_gradient)(frnn_activation activation, VEC y, VEC d) {
     const VEC one = V(set1)(1);
     switch (activation) {
-    case FRNN_TANH: return d * V(fma)(V(set1)(0) - y, y, one);
+    case FRNN_TANH: return d * V(fnma)(y, y, one);
     case FRNN_SIGMOID: return d * (y * (one - y));
     case FRNN_RELU: return V(positive)(y, d);
     default: return d;

@@ -8,17 +8,13 @@
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t panel) {
-    const REAL *a[ROWS];
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
     VEC acc[ROWS][FRNN_MOST_VECTORS];
-    const size_t K = g->K, panel_size = K * PANEL, column = panel * PANEL;
-    const REAL *b = (const REAL *)g->b + panel * panel_size;
+    const size_t column = panel * PANEL;
     /* Elements that exist in the tile's last vector; the ones before it are whole. */
     const size_t end = g->N - column - (size_t)(vectors - 1) * LANES;
 
-    FRNN_UNROLL
-    for (int r = 0; r < rows; r++) a[r] = g->a[row + r];
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
         if (g->start) {
@@ -33,18 +29,26 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
             for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((REAL *)c[r] + column + v * LANES, end);
         }
     }
-    for (size_t k = 0; k < K; k++) {
-        VEC w[FRNN_MOST_VECTORS];
+    for (const frnn_term *t = g->term; t < g->term + 2; t++) {
+        if (t->K == 0) continue;
+        const REAL *a[ROWS];
+        const size_t K = t->K, panel_size = K * PANEL;
+        const REAL *b = (const REAL *)t->b + panel * panel_size;
         FRNN_UNROLL
-        for (int v = 0; v < vectors; v++)
-            w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
-        FRNN_UNROLL
-        for (int r = 0; r < rows; r++) {
-            const VEC s = V(set1)(a[r][k]);
+        for (int r = 0; r < rows; r++) a[r] = t->a[row + r];
+        for (size_t k = 0; k < K; k++) {
+            VEC w[FRNN_MOST_VECTORS];
             FRNN_UNROLL
-            for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+            for (int v = 0; v < vectors; v++)
+                w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const VEC s = V(set1)(a[r][k]);
+                FRNN_UNROLL
+                for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+            }
+            b += PANEL;
         }
-        b += PANEL;
     }
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -58,6 +62,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
     }
 }
 
+/* clang-format off */
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
@@ -75,6 +80,7 @@ static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY,
 static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
 #undef FRNN_TILE
 #undef FRNN_TILE_ENTRY
+/* clang-format on */
 
 /* Activates columns `column` .. `column + n - 1` of some rows: AT_ONCE rows side by side, then the last rows' vectors in
  * one sequence. */
@@ -118,8 +124,8 @@ static void F(product)(const frnn_product *g) {
         /* Every vector of a tile but the last must be whole. */
         while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
-                               : width == 4    ? F(tiles_x4)
-                               : width == 2    ? F(tiles_x2)
+                                 : width == 4  ? F(tiles_x4)
+                                 : width == 2  ? F(tiles_x2)
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
             const size_t rows = (g->rows - row + tiles - i - 1) / (tiles - i);
@@ -138,9 +144,8 @@ FRNN_INLINE void F(outer_tile)(const int rows, const frnn_outer *g) {
     VEC acc[ROWS][VECTORS];
     const REAL *a = g->a, *b = g->b;
     FRNN_UNROLL
-    for (int r = 0; r < rows; r++)
-        FRNN_UNROLL
-        for (int v = 0; v < VECTORS; v++) acc[r][v] = V(set1)(0);
+    for (int r = 0; r < rows; r++) FRNN_UNROLL
+    for (int v = 0; v < VECTORS; v++) acc[r][v] = V(set1)(0);
     for (size_t n = 0; n < g->n; n++, a += ROWS, b += PANEL) {
         VEC w[VECTORS];
         FRNN_UNROLL

@@ -10,26 +10,32 @@
 
 #include "fastrnn.h"
 
-/* c = act(start + a b) for the panels first <= p < last of b */
+/* One matrix product, a b. */
+typedef struct frnn_term {
+    const void *const *a; /* rows x K */
+    const void *b;        /* K x N, packed */
+    size_t K;             /* may be 0 */
+} frnn_term;
+
+/* c = act(start + a b + a' b') for the panels first <= p < last of b */
 typedef struct frnn_product {
-    size_t rows;             /* of a and c, may be 0 */
-    const void *const *a;    /* rows x K */
-    void *const *c;          /* rows x N; must not overlap a */
-    const void *b;           /* K x N, packed */
-    const void *start;       /* (N rounded up to panels,) added to every row; NULL: start from what c holds */
-    size_t K, N;             /* K may be 0 */
-    size_t first, last;      /* panels */
+    frnn_term term[2]; /* the second may be absent: K = 0 */
+    void *const *c;    /* rows x N; must not overlap any a */
+    const void *start; /* (N rounded up to panels,) added to every row; NULL: start from what c holds */
+    size_t rows;       /* may be 0 */
+    size_t N;
+    size_t first, last; /* panels */
     frnn_activation activation;
 } frnn_product;
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
 typedef struct frnn_outer {
-    size_t n;                 /* how many outer products, may be 0 */
-    size_t rows, columns;     /* of this tile of c: at most `tile`, at most `panel` */
-    const void *a;            /* n x tile, one packed tile */
-    const void *b;            /* n x panel, one packed panel */
-    void *c;                  /* rows x columns */
-    size_t stride;            /* elements from one row of c to the next */
+    size_t n;             /* how many outer products, may be 0 */
+    size_t rows, columns; /* of this tile of c: at most `tile`, at most `panel` */
+    const void *a;        /* n x tile, one packed tile */
+    const void *b;        /* n x panel, one packed panel */
+    void *c;              /* rows x columns */
+    size_t stride;        /* elements from one row of c to the next */
 } frnn_outer;
 
 struct frnn_kernels {
@@ -55,7 +61,8 @@ struct frnn_kernels {
     /* y = act(x) elementwise; x may be y. */
     void (*activate)(frnn_activation activation, size_t n, const void *x, void *y);
     /* dz = (dh + dy) * act'(z), from y = act(z); dy may be NULL for zeros, dz may be dh. */
-    void (*differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y, void *dz);
+    void (*differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y,
+                          void *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
     void (*add)(size_t n, const void *a, void *c);                     /* c += a */
 };

@@ -1,6 +1,6 @@
 /* A small pool of POSIX threads: started when first needed, kept until the process ends, forgotten by a forked child
- * (which starts its own when it needs them). Every thread has a mailbox for the team that it is to join; both sides spin
- * briefly before they sleep, since the next job of a training loop is only microseconds away. */
+ * (which starts its own when it needs them). Every thread has a mailbox for the team that it is to join; both sides
+ * spin briefly before they sleep, since the next job of a training loop is only microseconds away. */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
@@ -16,8 +16,8 @@
 
 enum {
     MOST_THREADS = 256,
-    SPINS = 4000,             /* some tens of microseconds */
-    POLL_MILLISECONDS = 50,   /* polling may mean waiting for an interpreter's lock: not too often */
+    SPINS = 4000,           /* some tens of microseconds */
+    POLL_MILLISECONDS = 50, /* polling may mean waiting for an interpreter's lock: not too often */
     STACK_BYTES = 512 * 1024,
 };
 static const double WORTH_A_THREAD = 200e3; /* multiply-adds that take about as long as waking a thread */
@@ -28,8 +28,8 @@ struct frnn_team {
     frnn_member_function function;
     void *job;
     const frnn_plan *plan;
-    fenv_t environment;            /* members compute in the caller's floating-point mode */
-    double worked, polled;         /* member 0's own: work since the clock was read, when poll was called */
+    fenv_t environment;    /* members compute in the caller's floating-point mode */
+    double worked, polled; /* member 0's own: work since the clock was read, when poll was called */
     atomic_int stopping;
     atomic_size_t arrived, rounds; /* of the barrier */
 };

@@ -14,6 +14,9 @@ typedef struct frnn_layout {
     int overflow;
 } frnn_layout;
 
+static inline size_t frnn_least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t frnn_most(size_t a, size_t b) { return a > b ? a : b; }
+
 /* a * b and a + b; what does not fit is remembered in l->overflow. */
 static inline size_t frnn_times(frnn_layout *l, size_t a, size_t b) {
     size_t product;

@@ -1,0 +1,27 @@
+#include "cells/packing.h"
+
+#include <string.h>
+
+#include "cells/team.h"
+#include "runtime/sizes.h"
+
+enum { ROWS_AT_ONCE = 64 };
+
+void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
+    const void *rows[ROWS_AT_ONCE];
+    for (size_t k0 = 0; k0 < K; k0 += ROWS_AT_ONCE) {
+        const size_t count = frnn_least(K - k0, ROWS_AT_ONCE);
+        for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * k->size;
+        k->pack(count, rows, k0, K, N, 0, frnn_panels(k, N), packed);
+    }
+}
+
+int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed) {
+    const char *at = packed;
+    for (size_t column = 0; column < N; column += k->panel) {
+        const size_t bytes = frnn_least(k->panel, N - column) * k->size;
+        for (size_t i = 0; i < K; i++, at += k->panel * k->size)
+            if (memcmp((const char *)w + (i * N + column) * k->size, at, bytes)) return 0;
+    }
+    return 1;
+}

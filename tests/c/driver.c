@@ -1,0 +1,53 @@
+/* The C core by itself, without Python: every instruction set of this machine, both element types.
+ *
+ *     driver [--quick] [--threads]
+ *
+ * --quick: less of everything, for emulators. --threads: only what uses several threads, for ThreadSanitizer. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "check.h"
+#include "simple_rnn_call.h"
+#include "tests.h"
+
+const frnn_api *api;
+
+int main(int argc, char **argv) {
+    effort effort = FULL;
+    int only_threads = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) effort = QUICK;
+        else if (strcmp(argv[i], "--threads") == 0) only_threads = 1;
+        else return fprintf(stderr, "usage: %s [--quick] [--threads]\n", argv[0]), 2;
+    }
+    report_crashes();
+    api = frnn_get_api();
+    test_tables();
+    for (size_t i = 0; api->isa_name(i); i++) {
+        const char *isa = api->isa_name(i);
+        const size_t before = checks_passed();
+        const clock_t start = clock();
+        for (int dtype = FRNN_F32; dtype <= FRNN_F64; dtype++) {
+            const frnn_kernels *kernels = api->kernels(isa, (frnn_dtype)dtype);
+            if (!kernels) continue;
+            if (!only_threads) {
+                test_arguments(kernels);
+                test_sizes(kernels);
+                test_activations(kernels, effort);
+                test_simple_rnn(kernels, effort);
+            }
+            test_threads(kernels, effort);
+            test_interruption(kernels);
+        }
+        const size_t checks = checks_passed() - before;
+        if (checks) printf("%s: %zu checks, %.1f s of processor time\n", isa, checks,
+                           (double)(clock() - start) / CLOCKS_PER_SEC);
+        else printf("%s: not on this machine\n", isa);
+        fflush(stdout);
+    }
+    CHECK(arrays_of_zeros() * 5 < arrays_compared(), "%zu of %zu arrays compared were all zero", arrays_of_zeros(),
+          arrays_compared());
+    printf("driver: %zu checks passed\n", checks_passed());
+    return 0;
+}

@@ -1,0 +1,63 @@
+#!/bin/sh
+# The C core by itself, without Python: built as the package builds it, with sanitizers, and for AArch64 under an
+# emulator. What this machine lacks is skipped, and said so. CC=... chooses the compiler of the first three builds.
+set -eu
+tests=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+source=$tests/../../src_c
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The flags of setup.py, and warnings as errors. Files for other processors are empty, which -Wpedantic would refuse.
+flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
+
+# build NAME COMPILER FLAG...: the program $scratch/NAME
+build() {
+    program=$scratch/$1 compiler=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$compiler" $flags "$@" -I"$source" "$source"/*/*.c "$tests"/*.c -lm -o "$program"
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+section() { printf '%s\n' "--- $*"; }
+
+cc=${CC:-cc}
+for compiler in "$cc" gcc clang; do
+    if ! has "$compiler"; then
+        echo "skipped: $compiler, it is missing"
+        continue
+    fi
+    # cc is one of the others, mostly.
+    version=$("$compiler" --version | sed 's/^[^ ]* //;q')
+    case "${versions:-}" in *"|$version|"*) continue ;; esac
+    versions="${versions:-}|$version|"
+    section "$compiler"
+    build native "$compiler" -O3 -g0
+    "$scratch/native"
+done
+
+section "addresses and undefined behavior"
+build sanitized "$cc" -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+"$scratch/sanitized"
+
+section "data races"
+printf 'int main(void) { return 0; }\n' >"$scratch/empty.c"
+if "$cc" -fsanitize=thread "$scratch/empty.c" -o "$scratch/empty" 2>/dev/null && "$scratch/empty" 2>/dev/null; then
+    build races "$cc" -O1 -g -fsanitize=thread
+    TSAN_OPTIONS=halt_on_error=1 "$scratch/races" --threads --quick
+else
+    echo "skipped: ThreadSanitizer does not work here"
+fi
+
+section "AArch64"
+if has aarch64-linux-gnu-gcc && has qemu-aarch64; then
+    build aarch64 aarch64-linux-gnu-gcc -O3 -g0 -static
+    qemu-aarch64 "$scratch/aarch64" --quick | tee "$scratch/log"
+    for isa in generic neon; do grep -q "^$isa: [0-9]* checks" "$scratch/log"; done
+    grep -q '^driver: [0-9]* checks passed' "$scratch/log"
+else
+    echo "skipped: aarch64-linux-gnu-gcc or qemu-aarch64 is missing"
+fi
