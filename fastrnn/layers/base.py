@@ -427,6 +427,8 @@ class Recurrent(Layer):
         if self._features is None:
             x_t = _check.array("x_t", x_t, self.dtype, ("batch", "features"), (None, None), strided=True)
             self.build((None, None, x_t.shape[1]))
+        if out is not None and self._exposed:
+            _check.no_overlap(out, **self._arrays)
         return self._step(self._prepare(), self, x_t, states, out)
 
     def _call(

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Tokens whose packed panel of dz stays in the nearest cache while the tiles of x and h pass by. */
-enum { BLOCK = 384 };
+enum { BLOCK = 256 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return (rows + k->tile - 1) / k->tile; }
 

@@ -22,7 +22,7 @@ static const size_t CHUNK_BYTES = 256 * 1024;
 /* Weights that a step can go through without the help of a projection. */
 static const size_t FUSED_BYTES = 256 * 1024;
 /* Tokens of a chunk. Fewer would send the weights through the cache too often, forward and in the gradients' sums. */
-enum { LEAST_TOKENS = 96, LEAST_TOKENS_BACKWARD = 384, MOST_TOKENS = 4096 };
+enum { LEAST_TOKENS = 96, LEAST_TOKENS_BACKWARD = 256, MOST_TOKENS = 4096 };
 
 static size_t time_of(const frnn_plan *plan, size_t step) { return plan->go_backwards ? plan->T - 1 - step : step; }
 

@@ -7,6 +7,9 @@
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
+/* Rows of b that are asked for before they are needed: weights come from the second cache, or from further away. */
+#define AHEAD 16
+
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
@@ -47,6 +50,10 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
                 FRNN_UNROLL
                 for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
             }
+            FRNN_UNROLL
+            for (int v = 0; v < vectors; v++)
+                __builtin_prefetch(b + (size_t)(v / VECTORS) * panel_size + AHEAD * PANEL
+                                   + (size_t)(v % VECTORS) * LANES);
             b += PANEL;
         }
     }
@@ -78,6 +85,7 @@ static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
 static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
+#undef AHEAD
 #undef FRNN_TILE
 #undef FRNN_TILE_ENTRY
 /* clang-format on */
@@ -140,21 +148,27 @@ static void F(product)(const frnn_product *g) {
     }
 }
 
-FRNN_INLINE void F(outer_tile)(const int rows, const frnn_outer *g) {
+FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const frnn_outer *g) {
     VEC acc[ROWS][VECTORS];
     const REAL *a = g->a, *b = g->b;
+    /* c, which is wanted at the end, comes from far away. */
+    for (size_t r = 0; r < g->rows; r++)
+        for (size_t i = 0; i < g->columns; i += 64 / sizeof(REAL))
+            __builtin_prefetch((const REAL *)g->c + r * g->stride + i, 1);
     FRNN_UNROLL
-    for (int r = 0; r < rows; r++) FRNN_UNROLL
-    for (int v = 0; v < VECTORS; v++) acc[r][v] = V(set1)(0);
+    for (int r = 0; r < rows; r++) {
+        FRNN_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = V(set1)(0);
+    }
     for (size_t n = 0; n < g->n; n++, a += ROWS, b += PANEL) {
         VEC w[VECTORS];
         FRNN_UNROLL
-        for (int v = 0; v < VECTORS; v++) w[v] = V(load)(b + v * LANES);
+        for (int v = 0; v < vectors; v++) w[v] = V(load)(b + v * LANES);
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) {
             const VEC s = V(set1)(a[r]);
             FRNN_UNROLL
-            for (int v = 0; v < VECTORS; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+            for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
         }
     }
     FRNN_UNROLL
@@ -162,17 +176,18 @@ FRNN_INLINE void F(outer_tile)(const int rows, const frnn_outer *g) {
         if ((size_t)r >= g->rows) break;
         REAL *c = (REAL *)g->c + r * g->stride;
         FRNN_UNROLL
-        for (int v = 0; v < VECTORS; v++) {
-            const size_t left = g->columns > (size_t)v * LANES ? g->columns - (size_t)v * LANES : 0;
-            if (left) {
-                const size_t some = left < LANES ? left : LANES;
-                F(store_some)(c + v * LANES, acc[r][v] + F(load_some)(c + v * LANES, some), some);
-            }
+        for (int v = 0; v < vectors; v++) {
+            if (g->columns <= (size_t)(v * LANES)) break;
+            const size_t some = F(lanes_left)(g->columns, v * LANES);
+            F(store_some)(c + v * LANES, acc[r][v] + F(load_some)(c + v * LANES, some), some);
         }
     }
 }
 
 static void F(outer)(const frnn_outer *g) {
-    if (g->rows > ROWS / 2) F(outer_tile)(ROWS, g);
-    else F(outer_tile)(ROWS / 2, g);
+    const int few = g->rows <= ROWS / 2, narrow = g->columns <= LANES;
+    if (few && narrow) F(outer_tile)(ROWS / 2, 1, g);
+    else if (few) F(outer_tile)(ROWS / 2, VECTORS, g);
+    else if (narrow) F(outer_tile)(ROWS, 1, g);
+    else F(outer_tile)(ROWS, VECTORS, g);
 }

@@ -13,7 +13,7 @@ void count_check(void);
 size_t checks_passed(void);
 void fail_check(const char *file, int line, const char *format, ...) PRINTS(3, 4);
 
-/* Where the program is: printed when a check fails and when a forbidden page is touched. */
+/* Where the program is: printed when a check fails, on crashes and when the time of alarm() is up. */
 void set_case(const char *format, ...) PRINTS(1, 2);
 void report_crashes(void);
 

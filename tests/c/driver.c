@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "simple_rnn_call.h"
@@ -28,6 +29,7 @@ int main(int argc, char **argv) {
         const char *isa = api->isa_name(i);
         const size_t before = checks_passed();
         const clock_t start = clock();
+        alarm(600); /* a deadlock shall end, too */
         for (int dtype = FRNN_F32; dtype <= FRNN_F64; dtype++) {
             const frnn_kernels *kernels = api->kernels(isa, (frnn_dtype)dtype);
             if (!kernels) continue;
@@ -41,8 +43,9 @@ int main(int argc, char **argv) {
             test_interruption(kernels);
         }
         const size_t checks = checks_passed() - before;
-        if (checks) printf("%s: %zu checks, %.1f s of processor time\n", isa, checks,
-                           (double)(clock() - start) / CLOCKS_PER_SEC);
+        if (checks)
+            printf("%s: %zu checks, %.1f s of processor time\n", isa, checks,
+                   (double)(clock() - start) / CLOCKS_PER_SEC);
         else printf("%s: not on this machine\n", isa);
         fflush(stdout);
     }

@@ -86,8 +86,8 @@ void naive_forward(const naive_rnn *r, double *y, double *y_variance, double *h,
                 for (size_t j = 0; j < H; j++) {
                     state[j] = activate(r->activation, z[j]);
                     variance[j] = square(derivative(r->activation, state[j]))
-                                    * (carried[j] + sum_variance(r, I + H + 1, squares[j], z[j]))
-                                + square(PROMISED_ULPS) * 4 * r->u_squared * square(state[j]);
+                                      * (carried[j] + sum_variance(r, I + H + 1, squares[j], z[j]))
+                                  + square(PROMISED_ULPS) * 4 * r->u_squared * square(state[j]);
                 }
             }
             const int is_zero = r->zero_output_for_mask && !uses(r, b, t);
@@ -165,8 +165,9 @@ void naive_backward(const naive_rnn *r, const double *y, const naive_gradients *
             for (size_t j = 0; j < H; j++) {
                 const double h = y[(b * T + step) * H + j], slope = derivative(r->activation, h);
                 dz[j] = dh[j] * slope;
-                dz_variance[j] = square(slope) * variance[j]
-                               + r->u_squared * (square(dh[j] * derivative_roundings(r->activation, h)) + square(dz[j]));
+                dz_variance[j] =
+                    square(slope) * variance[j]
+                    + r->u_squared * (square(dh[j] * derivative_roundings(r->activation, h)) + square(dz[j]));
             }
             /* The state before: the output of the last step that was used. */
             const double *last = r->h0 ? r->h0 + b * H : NULL;
@@ -175,8 +176,7 @@ void naive_backward(const naive_rnn *r, const double *y, const naive_gradients *
                     last = y + (b * T + s) * H;
                     break;
                 }
-            for (size_t i = 0; i < H; i++)
-                before[i] = (last ? last[i] : 0) * (r->dropout ? r->dropout[b * H + i] : 1);
+            for (size_t i = 0; i < H; i++) before[i] = (last ? last[i] : 0) * (r->dropout ? r->dropout[b * H + i] : 1);
 
             multiply(r, I, H, r->wx, dz, dz_variance, NULL, g->dx + (b * T + t) * I, g->dx_variance + (b * T + t) * I);
             add_outer(I, H, r->x + (b * T + t) * I, dz, dz_variance, g->dwx, wx_squares, g->dwx_variance);

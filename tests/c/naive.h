@@ -12,13 +12,13 @@ typedef struct naive_rnn {
     size_t B, T, I, H;
     frnn_activation activation;
     int go_backwards, zero_output_for_mask;
-    double u_squared;        /* of the arithmetic under test plus that of this one */
-    const double *x;         /* (B, T, I) */
-    const double *wx, *wh;   /* (I, H), (H, H) */
-    const double *b;         /* (H,) or NULL */
-    const double *h0;        /* (B, H) or NULL */
-    const double *dropout;   /* (B, H) or NULL */
-    const uint8_t *mask;     /* (B, T) or NULL */
+    double u_squared;      /* of the arithmetic under test plus that of this one */
+    const double *x;       /* (B, T, I) */
+    const double *wx, *wh; /* (I, H), (H, H) */
+    const double *b;       /* (H,) or NULL */
+    const double *h0;      /* (B, H) or NULL */
+    const double *dropout; /* (B, H) or NULL */
+    const uint8_t *mask;   /* (B, T) or NULL */
 } naive_rnn;
 
 /* y (B, T, H) in processing order, h (B, H) after the last step. */

@@ -14,7 +14,6 @@ static const double SAFETY = 5;
 static const double UNDERFLOW = 1e-36;
 
 static const char *const mask_names[] = {"none", "random", "leading", "trailing", "whole rows", "all"};
-static const char *const activation_names[] = {"linear", "relu", "tanh", "sigmoid"};
 
 static size_t compared, compared_with_zero;
 
@@ -40,7 +39,8 @@ void release_call(void) {
 static tensor take_tensor(size_t B, size_t T, size_t N, size_t size, const placement *p) {
     const size_t inner = p->time_major ? B : T, outer = p->time_major ? T : B;
     const size_t pitch = (N + p->row_pad) * size, block = inner * pitch + p->block_pad * size;
-    tensor t = {.batch = (ptrdiff_t)(p->time_major ? pitch : block), .time = (ptrdiff_t)(p->time_major ? block : pitch)};
+    tensor t = {.batch = (ptrdiff_t)(p->time_major ? pitch : block),
+                .time = (ptrdiff_t)(p->time_major ? block : pitch)};
     t.bytes = B && T ? (outer - 1) * block + (inner - 1) * pitch + N * size : 0;
     t.first = t.memory = guard_take(t.bytes, size);
     if (!t.bytes) return t;
@@ -117,11 +117,23 @@ call make_call(const frnn_kernels *kernels, const options *o) {
     const size_t B = o->B, T = o->T, I = o->I, H = o->H;
     const double u = dtype == FRNN_F32 ? 0x1p-24 : 0x1p-53;
     call c = {.o = o, .dtype = dtype};
-    c.plan = (frnn_plan){.kernels = kernels, .B = B, .T = T, .I = I, .H = H, .activation = o->activation,
-                         .go_backwards = o->go_backwards, .zero_output_for_mask = o->zero_output_for_mask,
+    c.plan = (frnn_plan){.kernels = kernels,
+                         .B = B,
+                         .T = T,
+                         .I = I,
+                         .H = H,
+                         .activation = o->activation,
+                         .go_backwards = o->go_backwards,
+                         .zero_output_for_mask = o->zero_output_for_mask,
                          .threads = o->threads};
-    c.naive = (naive_rnn){.B = B, .T = T, .I = I, .H = H, .activation = o->activation, .go_backwards = o->go_backwards,
-                          .zero_output_for_mask = o->zero_output_for_mask, .u_squared = u * u + 0x1p-106};
+    c.naive = (naive_rnn){.B = B,
+                          .T = T,
+                          .I = I,
+                          .H = H,
+                          .activation = o->activation,
+                          .go_backwards = o->go_backwards,
+                          .zero_output_for_mask = o->zero_output_for_mask,
+                          .u_squared = u * u + 0x1p-106};
 
     /* Weights that neither blow up a linear recurrence nor let it fade at once. */
     const double *wx = c.naive.wx = random_numbers(dtype, I * H, 1 / sqrt((double)I + 1));
@@ -195,8 +207,7 @@ void run_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *
     CHECK(api->simple_rnn_forward(plan, tape, h_last, scratch) == FRNN_OK, "forward");
 }
 
-void *backward_scratch(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                              const frnn_simple_rnn_gradients *g) {
+void *backward_scratch(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, const frnn_simple_rnn_gradients *g) {
     size_t bytes = 0;
     CHECK(api->simple_rnn_backward_scratch_size(plan, tape, g, &bytes) == FRNN_OK, "backward_scratch_size");
     return guard_take(bytes, 64);
@@ -223,8 +234,8 @@ static void compare(const char *what, frnn_dtype dtype, const void *found, size_
                   fabs(value - wanted[i]), tolerance);
     }
     const int is_zero = wanted_size <= (double)n * UNDERFLOW * UNDERFLOW;
-    CHECK(is_zero || tolerance_size * 400 <= wanted_size, "%s: a tolerance of %.1e is no test of values like %.1e", what,
-          sqrt(tolerance_size), sqrt(wanted_size));
+    CHECK(is_zero || tolerance_size * 400 <= wanted_size, "%s: a tolerance of %.1e is no test of values like %.1e",
+          what, sqrt(tolerance_size), sqrt(wanted_size));
     if (n == 0) return;
     compared++;
     compared_with_zero += is_zero;
@@ -235,8 +246,7 @@ void *dense_y(const call *c) {
     const size_t row = o->H * type_size(c->dtype);
     char *copy = guard_take(o->B * o->T * row, type_size(c->dtype));
     for (size_t b = 0; b < o->B; b++)
-        for (size_t step = 0; step < o->T; step++)
-            memcpy(copy + (b * o->T + step) * row, row_of(&c->y, b, step), row);
+        for (size_t step = 0; step < o->T; step++) memcpy(copy + (b * o->T + step) * row, row_of(&c->y, b, step), row);
     return copy;
 }
 
@@ -269,10 +279,18 @@ static void check_backward(const call *c, const void *y, const frnn_simple_rnn_g
     const options *o = c->o;
     const size_t nx = o->B * o->T * o->I, nh = o->B * o->H, ny = nh * o->T;
     const naive_gradients want = {
-        .dy = c->dy, .dh_last = c->dh_last,
-        .dx = numbers(nx), .dh0 = numbers(nh), .dwx = numbers(o->I * o->H), .dwh = numbers(o->H * o->H),
-        .db = numbers(o->H), .dx_variance = numbers(nx), .dh0_variance = numbers(nh),
-        .dwx_variance = numbers(o->I * o->H), .dwh_variance = numbers(o->H * o->H), .db_variance = numbers(o->H),
+        .dy = c->dy,
+        .dh_last = c->dh_last,
+        .dx = numbers(nx),
+        .dh0 = numbers(nh),
+        .dwx = numbers(o->I * o->H),
+        .dwh = numbers(o->H * o->H),
+        .db = numbers(o->H),
+        .dx_variance = numbers(nx),
+        .dh0_variance = numbers(nh),
+        .dwx_variance = numbers(o->I * o->H),
+        .dwh_variance = numbers(o->H * o->H),
+        .db_variance = numbers(o->H),
     };
     double *y_found = numbers(ny);
     for (size_t i = 0; i < ny; i++) y_found[i] = get(c->dtype, y, i);
@@ -338,7 +356,7 @@ static void describe(const frnn_kernels *kernels, const options *o) {
     const placement *x = &o->x_at, *y = &o->y_at, *dy = &o->dy_at;
     set_case("SimpleRNN on %s, %s: B=%zu T=%zu I=%zu H=%zu, %s%s%s%s%s%s%s%s%s, mask %s, placement (time-major, flips, "
              "padding) of x %d%d%d+%zu+%zu, y %d%d%d+%zu+%zu, dy %d%d%d+%zu+%zu, %zu threads",
-             kernels->isa, type_name(kernels->dtype), o->B, o->T, o->I, o->H, activation_names[o->activation],
+             kernels->isa, type_name(kernels->dtype), o->B, o->T, o->I, o->H, activation_name(o->activation),
              o->go_backwards ? " backwards" : "", o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "",
              o->h0 ? " h0" : "", o->dropout ? " dropout" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
              o->dx ? " dx" : "", mask_names[o->mask], x->time_major, x->flip_batch, x->flip_time, x->row_pad,

@@ -49,7 +49,8 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
     seed_random(2026);
     for (size_t i = 0; i < repeats; i++) {
         for (size_t H = 1; H <= 40; H++) check_units(kernels, H, 30);
-        for (size_t j = 0; j < sizeof units / sizeof *units; j++) check_units(kernels, units[j], effort == FULL ? 30 : 15);
+        for (size_t j = 0; j < sizeof units / sizeof *units; j++)
+            check_units(kernels, units[j], effort == FULL ? 30 : 15);
         for (size_t T = 0; T <= 7; T++) check_sizes(kernels, 1 + i % 3, T, i % 5, 1 + i + T);
     }
     for (size_t B = 0; B <= 30; B++) { /* every height of a tile, with whole and with cut panels */

@@ -1,7 +1,10 @@
 /* Several threads: the same results, the same bits, callers at the same time, and stopping halfway. */
 #include <dirent.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "guard.h"
@@ -75,6 +78,22 @@ static void test_callers_at_the_same_time(const frnn_kernels *kernels) {
     release_call();
 }
 
+/* A forked child has none of its parent's threads and starts its own. */
+static void test_fork(const frnn_kernels *kernels) {
+    const options o = work_for_three();
+    fflush(stdout);
+    const pid_t child = fork();
+    CHECK(child >= 0, "fork");
+    if (child == 0) {
+        check_call(kernels, &o, 2);
+        CHECK(threads_alive() != 1, "the child computed alone");
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(status == 0, "the child ended with status %d", status);
+}
+
 void test_threads(const frnn_kernels *kernels, effort effort) {
     const size_t alive = threads_alive();
     static size_t started; /* by an earlier call: the pool stays */
@@ -94,7 +113,8 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         CHECK(started >= 2, "%zu threads were started to help the caller, expected 2", started);
     }
     /* Few rows and many units: members share the columns of every step. */
-    o = (options){.B = 3, .T = 9, .I = 5, .H = 200, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1, .mask = RANDOM};
+    o = (options){
+        .B = 3, .T = 9, .I = 5, .H = 200, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1, .mask = RANDOM};
     check_call(kernels, &o, 3);
     if (effort == FULL) {
         o = (options){.B = 1, .T = 30, .I = 7, .H = 261, .activation = FRNN_SIGMOID, .bias = 1, .h0 = 1, .dh_last = 1};
@@ -106,6 +126,9 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &o, 3);
     }
     test_callers_at_the_same_time(kernels);
+#if !defined(WITHOUT_FORK)
+    test_fork(kernels);
+#endif
 }
 
 typedef struct poller {
@@ -120,7 +143,7 @@ static int poll(void *argument) {
     return p->calls >= p->stops_at;
 }
 
-/* A sequence of minutes: all its steps lie at the same place, so that it takes no memory. */
+/* A sequence of seconds: all its steps lie at the same place, so that it takes no memory. */
 void test_interruption(const frnn_kernels *kernels) {
     const options o = {.B = 64, .T = 1, .I = 4, .H = 200, .activation = FRNN_TANH, .bias = 1};
     guard_at_end(1);
@@ -131,7 +154,7 @@ void test_interruption(const frnn_kernels *kernels) {
             call c = make_call(kernels, &o);
             run_forward(&c.plan, &c.tape, c.h_last);
             poller p = {.thread = pthread_self(), .stops_at = 2};
-            c.plan.threads = threads, c.plan.T = (size_t)1 << 24, c.plan.poll = poll, c.plan.poll_arg = &p;
+            c.plan.threads = threads, c.plan.T = (size_t)1 << 17, c.plan.poll = poll, c.plan.poll_arg = &p;
             c.tape.x_time = c.tape.y_time = 0;
             frnn_status status;
             if (backwards) {

@@ -7,6 +7,12 @@
 extern const frnn_api *api;
 
 static inline const char *type_name(frnn_dtype dtype) { return dtype == FRNN_F32 ? "float" : "double"; }
+
+static inline const char *activation_name(frnn_activation activation) {
+    static const char *const names[] = {"linear", "relu", "tanh", "sigmoid"};
+    return names[activation];
+}
+
 static inline size_t type_size(frnn_dtype dtype) { return dtype == FRNN_F32 ? sizeof(float) : sizeof(double); }
 
 static inline double get(frnn_dtype dtype, const void *array, size_t i) {
@@ -24,9 +30,9 @@ void test_tables(void); /* the only group that is not about one instruction set 
 void test_activations(const frnn_kernels *kernels, effort effort);
 void test_arguments(const frnn_kernels *kernels);
 void test_sizes(const frnn_kernels *kernels);
-/* Results, memory and bits, for one thread. */
+/* Results, bits and memory, with one thread. */
 void test_simple_rnn(const frnn_kernels *kernels, effort effort);
-/* The same for several threads, callers at the same time, and interruption. */
+/* The same with several, with callers at the same time, in a forked child. */
 void test_threads(const frnn_kernels *kernels, effort effort);
 void test_interruption(const frnn_kernels *kernels);
 
