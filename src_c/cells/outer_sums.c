@@ -5,7 +5,7 @@
 /* Tokens whose packed panel of dz stays in the nearest cache while the tiles of x and h pass by. */
 enum { BLOCK = 256 };
 
-static size_t tiles_of(const frnn_kernels *k, size_t rows) { return (rows + k->tile - 1) / k->tile; }
+static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t H, size_t N, void *dwx, void *dwh,
                                         void *db, frnn_layout *l) {
@@ -13,8 +13,8 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t 
     const size_t columns = frnn_times(l, frnn_panels(k, N), k->panel);
     s.db_panels = frnn_take(l, columns, k->size);
     s.dz_panels = frnn_take(l, frnn_times(l, columns, BLOCK), k->size);
-    s.x_tiles = frnn_take(l, frnn_times(l, tiles_of(k, I) * k->tile, BLOCK), k->size);
-    s.h_tiles = frnn_take(l, frnn_times(l, tiles_of(k, H) * k->tile, BLOCK), k->size);
+    s.x_tiles = frnn_take(l, frnn_times(l, frnn_times(l, tiles_of(k, I), k->tile), BLOCK), k->size);
+    s.h_tiles = frnn_take(l, frnn_times(l, frnn_times(l, tiles_of(k, H), k->tile), BLOCK), k->size);
     return s;
 }
 

@@ -28,7 +28,7 @@ static size_t time_of(const frnn_plan *plan, size_t step) { return plan->go_back
 
 /* Steps per chunk, from the elements of a token and the rows that go through it together. */
 static size_t chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens) {
-    const size_t room = CHUNK_BYTES / (frnn_most(token_elements, 1) * plan->kernels->size);
+    const size_t room = CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1);
     const size_t tokens = frnn_least(frnn_most(room, least_tokens), MOST_TOKENS);
     return frnn_most(frnn_least((tokens + rows - 1) / frnn_most(rows, 1), plan->T), 1);
 }
@@ -90,12 +90,19 @@ frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const
     return FRNN_OK;
 }
 
+/* Whether prepared holds the very bits of b, or zeros for none. */
+static int is_bias(const char *b, size_t bytes, const char *prepared) {
+    for (size_t i = 0; i < bytes; i++)
+        if (prepared[i] != (b ? b[i] : 0)) return 0;
+    return 1;
+}
+
 frnn_status frnn_simple_rnn_prepared_from(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                           const void *prepared, int *same) {
     if (!is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
     const frnn_kernels *k = plan->kernels;
     const weights w = weights_in(plan, prepared);
-    *same = (!b || memcmp(b, w.b, plan->H * k->size) == 0) && frnn_is_packed_from(k, wh, plan->H, plan->H, w.wh)
+    *same = is_bias(b, plan->H * k->size, w.b) && frnn_is_packed_from(k, wh, plan->H, plan->H, w.wh)
             && frnn_is_packed_from(k, wx, plan->I, plan->H, w.wx);
     return FRNN_OK;
 }
@@ -119,7 +126,7 @@ typedef struct forward {
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, frnn_layout *l) {
     const size_t size = plan->kernels->size, states = frnn_times(l, plan->B, plan->H);
-    const size_t threads = frnn_most(plan->threads, 1);
+    const size_t threads = frnn_most_members(plan);
     forward f = {.plan = plan,
                  .tape = tape,
                  .steps = chunk_steps(plan, frnn_most(plan->B / threads, 1), plan->I + plan->H, LEAST_TOKENS)};
@@ -315,8 +322,8 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_simple_rnn_ta
                   .tape = tape,
                   .gradients = gradients,
                   .steps = chunk_steps(plan, frnn_most(plan->B, 1), plan->I + 2 * plan->H, LEAST_TOKENS_BACKWARD)};
-    const size_t threads = frnn_most(plan->threads, 1), tokens = frnn_times(l, g.steps, plan->B);
-    const size_t chunks = (plan->T + g.steps - 1) / g.steps, pointers = frnn_times(l, threads, tokens);
+    const size_t threads = frnn_most_members(plan), tokens = frnn_times(l, g.steps, plan->B);
+    const size_t chunks = plan->T / g.steps + (plan->T % g.steps != 0), pointers = frnn_times(l, threads, tokens);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, plan->H) : 0, size);
     g.wh_t = frnn_take(l, frnn_times(l, h_columns, plan->H), size);

@@ -36,9 +36,15 @@ frnn_share frnn_share_of(const frnn_plan *plan, size_t size, size_t member, int 
 }
 
 int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product) {
+    const size_t K = product.term[0].K + product.term[1].K, row_work = K * kernels->panel;
+    const double work = (double)product.rows * (double)row_work * (double)(product.last - product.first);
+    if (product.rows * K * kernels->size <= ROW_BLOCK_BYTES
+        && work <= (double)PIECE) { /* the usual case, in one piece */
+        kernels->product(&product);
+        return frnn_worked(team, member, work);
+    }
     const frnn_product whole = product;
-    const size_t K = whole.term[0].K + whole.term[1].K, row_bytes = frnn_most(K, 1) * kernels->size;
-    const size_t block = frnn_most(ROW_BLOCK_BYTES / row_bytes, 4 * kernels->tile);
+    const size_t block = frnn_most(ROW_BLOCK_BYTES / (frnn_most(K, 1) * kernels->size), 4 * kernels->tile);
     for (size_t row = 0; row < whole.rows; row += product.rows) {
         /* Blocks of equal size: no small one is left over. */
         const size_t left = whole.rows - row, blocks = (left + block - 1) / block;
@@ -46,8 +52,7 @@ int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, f
         for (int t = 0; t < 2; t++)
             if (whole.term[t].K) product.term[t].a = whole.term[t].a + row;
         product.c = whole.c + row;
-        const size_t panel_work = frnn_most(product.rows * K * kernels->panel, 1);
-        const size_t piece = frnn_most(PIECE / panel_work, 4);
+        const size_t panel_work = frnn_most(product.rows * row_work, 1), piece = frnn_most(PIECE / panel_work, 4);
         for (product.first = whole.first; product.first < whole.last; product.first = product.last) {
             product.last = frnn_least(product.first + piece, whole.last);
             kernels->product(&product);

@@ -12,7 +12,9 @@ typedef struct frnn_range {
 /* Part `member` of `size` nearly equal parts of n things. */
 frnn_range frnn_part(size_t n, size_t size, size_t member);
 
-static inline size_t frnn_panels(const frnn_kernels *k, size_t columns) { return (columns + k->panel - 1) / k->panel; }
+static inline size_t frnn_panels(const frnn_kernels *k, size_t columns) {
+    return columns / k->panel + (columns % k->panel != 0);
+}
 
 /* What one member does of every time step. Usually its own rows of the batch, all columns: members never wait for each
  * other. With too few rows to keep everybody busy: all rows, its own panels of columns; then a step of one member

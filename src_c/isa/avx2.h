@@ -32,9 +32,7 @@ static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be repr
     return a * v_pow2_f32(half) * v_pow2_f32(n - half);
 }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fnmadd_ps(a, b, c); }
-static inline v_f32 v_if_less_f32(v_f32 s, v_f32 t, v_f32 a, v_f32 b) {
-    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(s, t, _CMP_LT_OQ));
-}
+static inline v_f32 v_below_f32(v_f32 a, v_f32 t) { return _mm256_and_ps(_mm256_cmp_ps(a, t, _CMP_LT_OQ), a); }
 static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) { return _mm256_blendv_ps(b, a, s); }
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b);
@@ -66,9 +64,7 @@ static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be repr
     return a * v_pow2_f64(half) * v_pow2_f64(n - half);
 }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fnmadd_pd(a, b, c); }
-static inline v_f64 v_if_less_f64(v_f64 s, v_f64 t, v_f64 a, v_f64 b) {
-    return _mm256_blendv_pd(b, a, _mm256_cmp_pd(s, t, _CMP_LT_OQ));
-}
+static inline v_f64 v_below_f64(v_f64 a, v_f64 t) { return _mm256_and_pd(_mm256_cmp_pd(a, t, _CMP_LT_OQ), a); }
 static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) { return _mm256_blendv_pd(b, a, s); }
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return _mm256_and_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GT_OQ), b);

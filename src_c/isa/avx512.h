@@ -24,8 +24,8 @@ static inline v_f32 v_round_f32(v_f32 a) {
 static inline v_f32 v_pow2_f32(v_f32 a) { return _mm512_scalef_ps(_mm512_set1_ps(1), a); }
 static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { return _mm512_scalef_ps(a, n); }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fnmadd_ps(a, b, c); }
-static inline v_f32 v_if_less_f32(v_f32 s, v_f32 t, v_f32 a, v_f32 b) {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(s, t, _CMP_LT_OQ), b, a);
+static inline v_f32 v_below_f32(v_f32 a, v_f32 t) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, t, _CMP_LT_OQ), a);
 }
 static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
     return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(s)), b, a);
@@ -56,8 +56,8 @@ static inline v_f64 v_round_f64(v_f64 a) {
 static inline v_f64 v_pow2_f64(v_f64 a) { return _mm512_scalef_pd(_mm512_set1_pd(1), a); }
 static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { return _mm512_scalef_pd(a, n); }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fnmadd_pd(a, b, c); }
-static inline v_f64 v_if_less_f64(v_f64 s, v_f64 t, v_f64 a, v_f64 b) {
-    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(s, t, _CMP_LT_OQ), b, a);
+static inline v_f64 v_below_f64(v_f64 a, v_f64 t) {
+    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, t, _CMP_LT_OQ), a);
 }
 static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
     return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(s)), b, a);

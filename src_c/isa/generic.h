@@ -13,7 +13,7 @@
  *   v_round(a)                 nearest integer, ties to even, for |a| < 2^22 (2^51)
  *   v_pow2(a)                  2^a for an integral a in the normal range
  *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
- *   v_if_less(s, t, a, b)      lanes of a where s < t, else of b
+ *   v_below(a, t)              lanes of a where a < t, else 0
  *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
@@ -25,6 +25,7 @@
 #define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA, BIAS, MAGIC) \
     typedef REAL v_##T __attribute__((vector_size(16))); \
     typedef INT v_int_##T __attribute__((vector_size(16))); \
+    typedef u##INT v_bits_##T __attribute__((vector_size(16))); \
     enum { LANES_##T = COUNT }; \
     static inline v_##T v_load_##T(const REAL *p) { v_##T a; memcpy(&a, p, sizeof a); return a; } \
     static inline void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
@@ -48,7 +49,7 @@
     /* Adding 1.5 * 2^mantissa leaves no room for a fraction: the sum's rounding is the one wanted. */ \
     static inline v_##T v_round_##T(v_##T a) { const v_##T magic = v_set1_##T(MAGIC); return (a + magic) - magic; } \
     static inline v_##T v_pow2_##T(v_##T a) { \
-        const v_int_##T low = (v_int_##T)(a + v_set1_##T(MAGIC)); /* its last bits are the integer */ \
+        const v_bits_##T low = (v_bits_##T)(a + v_set1_##T(MAGIC)); /* its last bits are the integer */ \
         return (v_##T)((low + (BIAS)) << MANTISSA); \
     } \
     /* The result may be subnormal where 2^n alone is not representable. */ \
@@ -57,7 +58,7 @@
         return a * v_pow2_##T(half) * v_pow2_##T(n - half); \
     } \
     static inline v_##T v_fnma_##T(v_##T a, v_##T b, v_##T c) { return c - a * b; } \
-    static inline v_##T v_if_less_##T(v_##T s, v_##T t, v_##T a, v_##T b) { return v_choose_##T(s < t, a, b); } \
+    static inline v_##T v_below_##T(v_##T a, v_##T t) { return (v_##T)((v_int_##T)(a < t) & (v_int_##T)a); } \
     static inline v_##T v_if_negative_##T(v_##T s, v_##T a, v_##T b) { \
         return v_choose_##T((v_int_##T)s < 0, a, b); \
     } \

@@ -31,7 +31,9 @@ static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be repr
     return vmulq_f32(vmulq_f32(a, v_pow2_f32(half)), v_pow2_f32(vsubq_f32(n, half)));
 }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return vfmsq_f32(c, a, b); }
-static inline v_f32 v_if_less_f32(v_f32 s, v_f32 t, v_f32 a, v_f32 b) { return vbslq_f32(vcltq_f32(s, t), a, b); }
+static inline v_f32 v_below_f32(v_f32 a, v_f32 t) {
+    return vreinterpretq_f32_u32(vandq_u32(vcltq_f32(a, t), vreinterpretq_u32_f32(a)));
+}
 static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
     return vbslq_f32(vcltzq_s32(vreinterpretq_s32_f32(s)), a, b);
 }
@@ -66,7 +68,9 @@ static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be repr
     return vmulq_f64(vmulq_f64(a, v_pow2_f64(half)), v_pow2_f64(vsubq_f64(n, half)));
 }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmsq_f64(c, a, b); }
-static inline v_f64 v_if_less_f64(v_f64 s, v_f64 t, v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(s, t), a, b); }
+static inline v_f64 v_below_f64(v_f64 a, v_f64 t) {
+    return vreinterpretq_f64_u64(vandq_u64(vcltq_f64(a, t), vreinterpretq_u64_f64(a)));
+}
 static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
     return vbslq_f64(vcltzq_s64(vreinterpretq_s64_f64(s)), a, b);
 }

@@ -1,28 +1,28 @@
 /* tanh and sigmoid, at most 2 units in the last place from the truth for every argument.
  *
- * Both stand on expm1 of a reduced argument: x = n ln 2 + r with |r| <= ln 2 / 2, e^r - 1 = r + r^2 P(r). P is the
- * minimax polynomial of (e^r - 1 - r) / r^2 for the relative error of e^r - 1: 1.3e-8 (f32), 1.8e-17 (f64). ln 2 is
- * split so that n times its high part is exact without a fused multiply-add, too. */
+ * Both stand on q = (e^(2r) - 1) / 2 of a reduced argument: x = n ln 2 + 2r with |r| <= ln 2 / 4, q = r + r^2 Q(r). Q is
+ * the minimax polynomial of (q - r) / r^2 for the relative error of q: 1.3e-8 (f32), 1.8e-17 (f64). */
 
 #ifndef FRNN_ACTIVATION_CONSTANTS
 #define FRNN_ACTIVATION_CONSTANTS
-static const float expm1_P_f32[] = {0x1.6d99bep-10f, 0x1.12288p-7f, 0x1.555486p-5f, 0x1.5554aep-3f, 0x1p-1f};
-static const double expm1_P_f64[] = {
-    0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22, 0x1.71dde9c182151p-19, 0x1.a019a63231db9p-16, 0x1.a01a01b5f3578p-13,
-    0x1.6c16c17f51cbcp-10, 0x1.111111110e68fp-7,  0x1.5555555552094p-5,  0x1.555555555555cp-3,  0x1.0000000000005p-1};
+static const float Q_f32[] = {0x1.6d99bep-5f, 0x1.12288p-3f, 0x1.555486p-2f, 0x1.5554aep-1f, 0x1p0f};
+static const double Q_f64[] = {
+    0x1.af772160c0c84p-16, 0x1.28a30291ebbb8p-13, 0x1.71dde9c182151p-11, 0x1.a019a63231db9p-9, 0x1.a01a01b5f3578p-7,
+    0x1.6c16c17f51cbcp-5,  0x1.111111110e68fp-3,  0x1.5555555552094p-2,  0x1.555555555555cp-1, 0x1.0000000000005p0};
 
 #define CONSTANT(name, f32, f64) \
     static const float name##_f32 = f32; \
     static const double name##_f64 = f64;
 CONSTANT(one, 1, 1)
-CONSTANT(minus_two, -2, -2)
-CONSTANT(one_over_ln2, 0x1.715476p0f, 0x1.71547652b82fep0)
+CONSTANT(two, 2, 2)
+CONSTANT(half, 0.5f, 0.5)
 CONSTANT(two_over_ln2, 0x1.715476p1f, 0x1.71547652b82fep1)
-CONSTANT(minus_ln2_high, -0x1.63p-1f, -0x1.62e42feep-1)
-CONSTANT(minus_ln2_low, 0x1.bd0106p-13f, -0x1.a39ef35793c76p-33)
-CONSTANT(tanh_small, 0.3f, 0.3)        /* up to here tanh needs its second form */
-CONSTANT(tanh_saturated, 10, 20)       /* from here on tanh rounds to 1 */
-CONSTANT(sigmoid_vanished, -105, -747) /* and here sigmoid to 0 */
+CONSTANT(minus_half_ln2, -0x1.62e43p-2f, -0x1.62e42fefa39efp-2)
+CONSTANT(minus_half_ln2_high, -0x1.63p-2f, -0x1.62e42feep-2) /* n times this is exact */
+CONSTANT(minus_half_ln2_low, 0x1.bd0106p-14f, -0x1.a39ef35793c76p-34)
+CONSTANT(tanh_small, 0.3f, 0.3)            /* up to here tanh needs its second form */
+CONSTANT(tanh_saturated, 10, 20)           /* from here on tanh rounds to 1 */
+CONSTANT(sigmoid_vanished, -52.5f, -373.5) /* and at twice this sigmoid to 0 */
 #undef CONSTANT
 #endif
 
@@ -38,42 +38,39 @@ FRNN_INLINE VEC F(read)(const REAL *p) {
  * other, and what the processor can look ahead is not enough to fill those waits. */
 #define EACH FRNN_UNROLL for (int i = 0; i < AT_ONCE; i++)
 
-/* q = e^r - 1 for |r| <= ln 2 / 2 */
+/* q = (e^(2r) - 1) / 2 for |r| <= ln 2 / 4 */
 FRNN_INLINE void F(expm1_reduced)(const VEC *r, VEC *q) {
-    VEC c = F(read)(F(expm1_P));
+    VEC c = F(read)(F(Q));
     EACH q[i] = c;
     FRNN_UNROLL
-    for (size_t k = 1; k < sizeof F(expm1_P) / sizeof(REAL); k++) {
-        c = F(read)(F(expm1_P) + k);
+    for (size_t k = 1; k < sizeof F(Q) / sizeof(REAL); k++) {
+        c = F(read)(F(Q) + k);
         EACH q[i] = V(fma)(q[i], r[i], c);
     }
     EACH q[i] = V(fma)(r[i] * r[i], q[i], r[i]);
 }
 
-/* With m = e^(2a) - 1 and a = |x|, tanh a = m / (m + 2): no cancellation anywhere. For small a the roundings of m, of
- * the sum and of the quotient would add up to more than two units in the last place; there the same is written as
- * a + (m - 2a - a m) / (m + 2), so that the last two hit only a small correction. */
+/* With m = (e^(2a) - 1) / 2 and a = |x|, tanh a = m / (m + 1): no cancellation anywhere. For small a the roundings of m,
+ * of the sum and of the quotient would add up to more than two units in the last place; there the same is written as
+ * a + (m - a - a m) / (m + 1), so that the last two hit only a small correction. */
 FRNN_INLINE void F(tanh)(VEC *x) {
     VEC a[AT_ONCE], n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c;
     c = READ(tanh_saturated);
     EACH a[i] = V(min)(c, V(abs)(x[i]));
     c = READ(two_over_ln2);
     EACH n[i] = V(round)(a[i] * c);
-    c = READ(minus_ln2_high);
-    EACH r[i] = V(fma)(n[i], c, a[i] + a[i]);
-    c = READ(minus_ln2_low);
-    EACH r[i] = V(fma)(n[i], c, r[i]);
+    c = READ(minus_half_ln2);
+    EACH r[i] = V(fma)(n[i], c, a[i]);
     EACH n[i] = V(pow2)(n[i]);
     F(expm1_reduced)(r, m);
+    c = READ(half);
+    EACH r[i] = V(fma)(n[i], c, V(set1)(0) - c);
+    EACH m[i] = V(fma)(n[i], m[i], r[i]);
+    c = READ(tanh_small);
+    EACH a[i] = V(below)(a[i], c); /* 0 where a is not small: the second form becomes the first */
+    EACH r[i] = V(fnma)(a[i], m[i], m[i] - a[i]);
     c = READ(one);
-    EACH m[i] = V(fma)(n[i], m[i], n[i] - c);
-
-    const VEC minus_two = READ(minus_two), small = READ(tanh_small);
-    EACH r[i] = V(fma)(minus_two, a[i], m[i]);
-    EACH r[i] = V(fnma)(a[i], m[i], r[i]);
-    EACH r[i] = V(if_less)(a[i], small, r[i], m[i]);
-    EACH r[i] = r[i] / (m[i] - minus_two);
-    EACH r[i] = V(if_less)(a[i], small, a[i] + r[i], r[i]);
+    EACH r[i] = a[i] + r[i] / (m[i] + c);
     EACH x[i] = V(sign)(r[i], x[i]);
 }
 
@@ -81,19 +78,21 @@ FRNN_INLINE void F(tanh)(VEC *x) {
  * same reason as above. */
 FRNN_INLINE void F(sigmoid)(VEC *x) {
     const VEC zero = V(set1)(0);
-    VEC n[AT_ONCE], r[AT_ONCE], e[AT_ONCE], c;
+    VEC n[AT_ONCE], r[AT_ONCE], e[AT_ONCE], c, d;
     c = READ(sigmoid_vanished);
-    EACH e[i] = V(max)(c, zero - V(abs)(x[i]));
-    c = READ(one_over_ln2);
+    d = READ(half);
+    EACH e[i] = V(max)(c, V(fnma)(V(abs)(x[i]), d, zero));
+    c = READ(two_over_ln2);
     EACH n[i] = V(round)(e[i] * c);
-    c = READ(minus_ln2_high);
+    c = READ(minus_half_ln2_high);
     EACH r[i] = V(fma)(n[i], c, e[i]);
-    c = READ(minus_ln2_low);
+    c = READ(minus_half_ln2_low);
     EACH r[i] = V(fma)(n[i], c, r[i]);
     F(expm1_reduced)(r, e);
-    const VEC one = READ(one);
-    EACH e[i] = V(scale)(e[i] + one, n[i]);
-    EACH r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), one) / (e[i] + one);
+    c = READ(one);
+    d = READ(two);
+    EACH e[i] = V(scale)(V(fma)(e[i], d, c), n[i]);
+    EACH r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), c) / (e[i] + c);
     EACH x[i] = V(if_negative)(x[i], e[i] + r[i], r[i]);
 }
 

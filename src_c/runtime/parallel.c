@@ -15,7 +15,7 @@
 #include <time.h>
 
 enum {
-    MOST_THREADS = 256,
+    MOST_THREADS = 256,     /* the caller's included */
     SPINS = 4000,           /* some tens of microseconds */
     POLL_MILLISECONDS = 50, /* polling may mean waiting for an interpreter's lock: not too often */
     STACK_BYTES = 512 * 1024,
@@ -90,6 +90,11 @@ int frnn_barrier(frnn_team *team) {
 
 size_t frnn_team_size(const frnn_team *team) { return team->size; }
 
+size_t frnn_most_members(const frnn_plan *plan) {
+    if (plan->threads < 1) return 1;
+    return plan->threads < MOST_THREADS ? plan->threads : MOST_THREADS;
+}
+
 static void post(struct mailbox *box, frnn_team *team) {
     pthread_mutex_lock(&box->mutex);
     atomic_store(&box->team, team);
@@ -162,7 +167,7 @@ static void start_threads(size_t wanted) {
 frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f, void *job) {
     frnn_team team = {.size = 1, .function = f, .job = job, .plan = plan};
     const double useful = work / WORTH_A_THREAD;
-    size_t wanted = plan->threads < MOST_THREADS ? plan->threads : MOST_THREADS;
+    size_t wanted = frnn_most_members(plan);
     if (useful < (double)wanted) wanted = useful > 1 ? (size_t)useful : 1;
     if (plan->poll && work >= WORK_BETWEEN_CLOCKS) team.polled = now();
     const int shared = wanted > 1 && pthread_mutex_trylock(&user) == 0;

@@ -10,9 +10,12 @@ typedef struct frnn_team frnn_team;
 typedef void (*frnn_member_function)(frnn_team *team, size_t member, void *job);
 
 /* Runs f(team, member, job) for every member and returns when all are done: FRNN_OK, or FRNN_ERR_INTERRUPTED if poll
- * asked to stop. The team has at most plan->threads members, and one alone when the work (multiply-adds) is too little
+ * asked to stop. The team has at most frnn_most_members(plan) members, and one alone when the work (multiply-adds) is too little
  * to share, when the pool is busy with another caller's job or when threads cannot be had. */
 frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f, void *job);
+
+/* The most members that a team for this plan can have. */
+size_t frnn_most_members(const frnn_plan *plan);
 
 size_t frnn_team_size(const frnn_team *team);
 

@@ -46,15 +46,16 @@ UBSAN_OPTIONS=print_stacktrace=1 "$scratch/sanitized"
 section "data races"
 printf 'int main(void) { return 0; }\n' >"$scratch/empty.c"
 if "$cc" -fsanitize=thread "$scratch/empty.c" -o "$scratch/empty" 2>/dev/null && "$scratch/empty" 2>/dev/null; then
-    build races "$cc" -O1 -g -fsanitize=thread -DWITHOUT_FORK # its runtime dislikes threads after fork
-    TSAN_OPTIONS=halt_on_error=1 "$scratch/races" --threads --quick
+    # What it adds to the code confuses gcc's warnings.
+    build races "$cc" -w -O1 -g -fsanitize=thread -DWITHOUT_FORK
+    TSAN_OPTIONS=halt_on_error=1 "$scratch/races" --threads
 else
     echo "skipped: ThreadSanitizer does not work here"
 fi
 
 section "AArch64"
 if has aarch64-linux-gnu-gcc && has qemu-aarch64; then
-    build aarch64 aarch64-linux-gnu-gcc -O3 -g0 -static
+    build aarch64 aarch64-linux-gnu-gcc -O3 -g0 -static -DWITHOUT_FORK
     qemu-aarch64 "$scratch/aarch64" --quick | tee "$scratch/log"
     for isa in generic neon; do grep -q "^$isa: [0-9]* checks" "$scratch/log"; done
     grep -q '^driver: [0-9]* checks passed' "$scratch/log"
