@@ -113,15 +113,15 @@ typedef struct forward {
     const frnn_plan *plan;
     const frnn_simple_rnn_tape *tape;
     void *h_last;
-    size_t steps;        /* of a chunk */
-    char *zeros;         /* (H,) */
-    char *h;             /* (B, H) states between chunks, if y is not kept */
-    char *z;             /* (steps, B, H) outputs of a chunk, if y is not kept */
-    char *dropped;       /* (B, H) states times dropout */
-    const char **x;      /* per member (steps * B,): rows that a product reads */
-    const char **hidden; /* per member (B,): and these */
-    char **to;           /* per member (steps * B,): and those that it writes */
-    const char **state;  /* per member (B,): where each row's last state is */
+    size_t steps;   /* of a chunk */
+    char *zeros;    /* (H,) */
+    char *h;        /* (B, H) states between chunks, if y is not kept */
+    char *z;        /* (steps, B, H) outputs of a chunk, if y is not kept */
+    char *dropped;  /* (B, H) states times dropout */
+    const char **x; /* per member (steps * B,): rows that a product reads */
+    char **hidden;  /* per member (B,): and these */
+    char **to;      /* per member (steps * B,): and those that it writes */
+    char **state;   /* per member (B,): where each row's last state is */
 } forward;
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, frnn_layout *l) {
@@ -184,44 +184,68 @@ static int project(const forward *f, frnn_team *team, size_t member, frnn_share 
                                         .activation = FRNN_LINEAR});
 }
 
-/* Where the rows of one product come from and go to. */
-typedef struct rows {
-    const char **x, **h;
-    char **y;
-} rows;
+/* One member's lists of rows. Row i of a list of states is row share.rows.first + i of the batch. */
+typedef struct books {
+    const char **x; /* rows that a product reads */
+    char **h;       /* and these */
+    char **y;       /* and those that it writes */
+    char **state;   /* where every row's last state is */
+} books;
 
-/* One step: adds h wh to the projection, or to x wx + b computed here, and applies the activation; `state` moves on. */
-static int recur(const forward *f, frnn_team *team, size_t member, frnn_share share, size_t step, const weights *w,
-                 rows r, const char **state) {
+/* Lists the active rows of a step, passes on the states of the others, and moves `state` on. Returns their number. */
+static size_t list_active(const forward *f, frnn_share share, size_t step, const char *x, char *y, const books *k) {
     const frnn_plan *plan = f->plan;
-    const size_t size = plan->kernels->size, row = plan->H * size;
+    const frnn_simple_rnn_tape *tape = f->tape;
+    const size_t size = plan->kernels->size, row = plan->H * size, first = share.rows.first;
     const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
-    const ptrdiff_t y_stride = output_stride(f), x_stride = f->tape->x_batch;
-    const int fused = is_fused(plan, share);
-    const char *x = x_at(plan, f->tape, share.rows.first, step);
-    char *y = output_at(f, share.rows.first, step);
+    const ptrdiff_t y_stride = output_stride(f);
     size_t n = 0;
-    for (size_t b = share.rows.first; b < share.rows.last; b++, x += x_stride, y += y_stride) {
-        if (active(plan, f->tape, b, step)) {
-            r.h[n] = state[b];
-            if (f->tape->dropout) {
-                const void *dropout = (const char *)f->tape->dropout + b * row;
-                plan->kernels->multiply(plan->H, state[b], dropout, f->dropped + b * row);
-                r.h[n] = f->dropped + b * row;
+    for (size_t i = 0; i < share.rows.last - first; i++, x += tape->x_batch, y += y_stride) {
+        char *state = k->state[i];
+        if (active(plan, tape, first + i, step)) {
+            k->x[n] = x;
+            k->h[n] = state;
+            if (tape->dropout) {
+                k->h[n] = f->dropped + (first + i) * row;
+                plan->kernels->multiply(plan->H, state, (const char *)tape->dropout + (first + i) * row, k->h[n]);
             }
-            r.x[n] = x;
-            r.y[n++] = y;
-            state[b] = y;
-        } else if (f->tape->y) {
+            k->y[n++] = y;
+            k->state[i] = y;
+        } else if (tape->y) {
             if (plan->zero_output_for_mask) memset(y + offset, 0, bytes);
-            else memcpy(y + offset, state[b] + offset, bytes);
+            else memcpy(y + offset, state + offset, bytes);
         }
     }
-    const frnn_term project = {(const void *const *)r.x, w->wx, plan->I};
-    const frnn_term recur = {(const void *const *)r.h, w->wh, plan->H};
+    return n;
+}
+
+/* The same if all rows are active: what a step writes is the next one's state, so the two lists change places. */
+static size_t list_all(const forward *f, frnn_share share, const char *x, char *y, books *k) {
+    const ptrdiff_t x_stride = f->tape->x_batch, y_stride = output_stride(f);
+    const size_t n = share.rows.last - share.rows.first;
+    char **const next = k->h;
+    k->h = k->state;
+    k->state = next;
+    for (size_t i = 0; i < n; i++, x += x_stride, y += y_stride) {
+        k->x[i] = x;
+        next[i] = y;
+    }
+    return n;
+}
+
+/* One step: adds h wh to the projection, or to x wx + b computed here, and applies the activation. */
+static int recur(const forward *f, frnn_team *team, size_t member, frnn_share share, size_t step, const weights *w,
+                 int fused, books *k) {
+    const frnn_plan *plan = f->plan;
+    const char *x = x_at(plan, f->tape, share.rows.first, step);
+    char *y = output_at(f, share.rows.first, step);
+    const int all = !f->tape->mask && !f->tape->dropout;
+    const size_t n = all ? list_all(f, share, x, y, k) : list_active(f, share, step, x, y, k);
+    const frnn_term project = {(const void *const *)k->x, w->wx, plan->I};
+    const frnn_term recur = {(const void *const *)k->h, w->wh, plan->H};
     frnn_product product = {.term = {recur},
                             .start = NULL,
-                            .c = (void *const *)r.y,
+                            .c = (void *const *)(all ? k->state : k->y),
                             .rows = n,
                             .N = plan->H,
                             .first = share.panels.first,
@@ -236,34 +260,35 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const frnn_plan *plan = f->plan;
     const size_t size = plan->kernels->size, row = plan->H * size;
     const frnn_share share = frnn_share_of(plan, frnn_team_size(team), member, !f->tape->dropout);
+    const size_t first = share.rows.first, rows = share.rows.last - first;
     const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
     const weights w = weights_in(plan, f->tape->prepared);
-    const char **state = f->state + member * plan->B;
-    const rows r = {f->x + member * f->steps * plan->B, f->hidden + member * plan->B,
-                    f->to + member * f->steps * plan->B};
     const int fused = is_fused(plan, share);
+    books k = {.x = f->x + member * f->steps * plan->B,
+               .h = f->hidden + member * plan->B,
+               .y = f->to + member * f->steps * plan->B,
+               .state = f->state + member * plan->B};
 
-    for (size_t b = share.rows.first; b < share.rows.last; b++)
-        state[b] = f->tape->h0 ? (const char *)f->tape->h0 + b * row : f->zeros;
+    for (size_t i = 0; i < rows; i++) k.state[i] = f->tape->h0 ? (char *)f->tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + f->steps, plan->T);
-        if (!fused && project(f, team, member, share, steps, &w, r.x, r.y)) return;
+        if (!fused && project(f, team, member, share, steps, &w, k.x, k.y)) return;
         for (size_t step = steps.first; step < steps.last; step++) {
-            if (recur(f, team, member, share, step, &w, r, state)) return;
+            if (recur(f, team, member, share, step, &w, fused, &k)) return;
             if (share.together && frnn_barrier(team)) return;
         }
         if (f->tape->y) continue;
         /* The next chunk reuses z. */
-        for (size_t b = share.rows.first; b < share.rows.last; b++) {
-            char *h = f->h + b * row;
-            if (state[b] != h) memcpy(h + offset, state[b] + offset, bytes);
-            state[b] = h;
+        for (size_t i = 0; i < rows; i++) {
+            char *h = f->h + (first + i) * row;
+            if (k.state[i] != h) memcpy(h + offset, k.state[i] + offset, bytes);
+            k.state[i] = h;
         }
         if (share.together && frnn_barrier(team)) return;
     }
     if (!f->h_last) return;
-    for (size_t b = share.rows.first; b < share.rows.last; b++)
-        memmove((char *)f->h_last + b * row + offset, state[b] + offset, bytes);
+    for (size_t i = 0; i < rows; i++)
+        memmove((char *)f->h_last + (first + i) * row + offset, k.state[i] + offset, bytes);
 }
 
 static int is_tape(const frnn_plan *plan, const frnn_simple_rnn_tape *tape) {
