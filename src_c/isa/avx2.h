@@ -37,6 +37,12 @@ static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) { return _mm256
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b);
 }
+static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+}
+static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+}
 
 typedef __m256d v_f64;
 enum { LANES_f64 = 4 };
@@ -68,6 +74,12 @@ static inline v_f64 v_below_f64(v_f64 a, v_f64 t) { return _mm256_and_pd(_mm256_
 static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) { return _mm256_blendv_pd(b, a, s); }
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return _mm256_and_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GT_OQ), b);
+}
+static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20);
+}
+static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31);
 }
 
 /* 6 x 2 accumulators, 2 weight vectors and a broadcast fit 16 registers. */

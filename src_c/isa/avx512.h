@@ -33,6 +33,13 @@ static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), b);
 }
+static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
+                                  b);
+}
 
 typedef __m512d v_f64;
 enum { LANES_f64 = 8 };
@@ -64,6 +71,12 @@ static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
 }
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_GT_OQ), b);
+}
+static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
 }
 
 /* 12 x 2 accumulators, 2 weight vectors and a broadcast fit 32 registers, 12 row pointers fit the general ones. */

@@ -14,6 +14,7 @@
  *   v_pow2(a)                  2^a for an integral a in the normal range
  *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
  *   v_below(a, t)              lanes of a where a < t, else 0
+ *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
  *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
@@ -69,6 +70,12 @@
 
 GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23, 127, 0x1.8p23f)
 GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, 1023, 0x1.8p52)
+
+static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return (v_f32){a[0], b[0], a[1], b[1]}; }
+static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return (v_f32){a[2], b[2], a[3], b[3]}; }
+
+static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) { return (v_f64){a[0], b[0]}; }
+static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 
 #define ROWS_f32 4
 #define VECTORS_f32 2

@@ -40,6 +40,8 @@ static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(a), vreinterpretq_u32_f32(b)));
 }
+static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return vzip1q_f32(a, b); }
+static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return vzip2q_f32(a, b); }
 
 typedef float64x2_t v_f64;
 enum { LANES_f64 = 2 };
@@ -77,6 +79,8 @@ static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return vreinterpretq_f64_u64(vandq_u64(vcgtzq_f64(a), vreinterpretq_u64_f64(b)));
 }
+static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) { return vzip1q_f64(a, b); }
+static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return vzip2q_f64(a, b); }
 
 /* 8 x 2 accumulators fill four pipes of latency four; more rows would not fit the general registers. */
 #define ROWS_f32 8

@@ -17,16 +17,38 @@ static void F(pack)(size_t count, const void *const *rows, size_t k0, size_t K, 
     }
 }
 
+/* Turns around LANES x LANES elements: as many rounds as LANES has bits, each an interleaving of the first half of the
+ * vectors with the second, which moves every element's row number one bit further into its column number. */
+FRNN_INLINE void F(transpose_square)(VEC *v) {
+    FRNN_UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        VEC next[LANES];
+        FRNN_UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = V(zip_low)(v[i], v[i + LANES / 2]);
+            next[2 * i + 1] = V(zip_high)(v[i], v[i + LANES / 2]);
+        }
+        FRNN_UNROLL
+        for (int i = 0; i < LANES; i++) v[i] = next[i];
+    }
+}
+
 /* Both sides are made of blocks of PANEL x PANEL elements that lie in one piece: each is turned around by itself. */
 static void F(transpose)(size_t K, size_t N, const void *packed, size_t first, size_t last, void *transposed) {
     for (size_t to_panel = first; to_panel < last; to_panel++) {
-        const size_t k0 = to_panel * PANEL, rows = K - k0 < PANEL ? K - k0 : PANEL;
-        for (size_t from_panel = 0; from_panel * PANEL < N; from_panel++) {
-            const size_t n0 = from_panel * PANEL, columns = N - n0 < PANEL ? N - n0 : PANEL;
-            const REAL *from = (const REAL *)packed + from_panel * K * PANEL + k0 * PANEL;
+        const size_t k0 = to_panel * PANEL;
+        for (size_t n0 = 0; n0 < N; n0 += LANES) {
+            const REAL *from = (const REAL *)packed + n0 / PANEL * K * PANEL + n0 % PANEL;
             REAL *to = (REAL *)transposed + to_panel * N * PANEL + n0 * PANEL;
-            for (size_t n = 0; n < columns; n++)
-                for (size_t k = 0; k < PANEL; k++) to[n * PANEL + k] = k < rows ? from[k * PANEL + n] : 0;
+            for (size_t k = k0; k < k0 + PANEL; k += LANES, to += LANES) {
+                VEC v[LANES];
+                FRNN_UNROLL
+                for (size_t i = 0; i < LANES; i++) v[i] = k + i < K ? V(load)(from + (k + i) * PANEL) : V(set1)(0);
+                F(transpose_square)(v);
+                FRNN_UNROLL
+                for (size_t i = 0; i < LANES; i++)
+                    if (n0 + i < N) V(store)(to + i * PANEL, v[i]);
+            }
         }
     }
 }
