@@ -47,6 +47,15 @@ def simple_rnn_forward(
     go_backwards: bool,
     zero_output_for_mask: bool,
 ) -> None: ...
+def simple_rnn_step(
+    weights: SimpleRNNWeights, x: _Array, h0: _Array, out: _Array, activation: str, most_work: int
+) -> bool:
+    """One time step from the state h0 (B, H) to out (B, H), which may be h0.
+
+    False if it was not done: an array is not of the one form, out shares memory with x or a part of h0, or there are
+    more than `most_work` multiply-adds.
+    """
+
 def simple_rnn_backward(
     weights: SimpleRNNWeights,
     x: _Array,

@@ -353,6 +353,48 @@ def simple_rnn_forward(SimpleRNNWeights weights not None, x, y, h_last, h0, mask
         release(&a)
 
 
+cdef bint apart(Py_buffer *a, Py_buffer *b) noexcept:
+    return <char *> a.buf + a.len <= <char *> b.buf or <char *> b.buf + b.len <= <char *> a.buf
+
+
+def simple_rnn_step(SimpleRNNWeights weights not None, x, h0, out, str activation, size_t most_work):
+    cdef arrays a = like(weights)
+    cdef simple_rnn_call c
+    cdef frnn_status status
+    cdef Py_buffer *source
+    cdef Py_buffer *state
+    cdef Py_buffer *target
+    cdef Py_ssize_t[2] shape = [-1, weights.inputs]
+    cdef void *scratch = NULL
+    cdef size_t bytes
+    memset(&c, 0, sizeof(c))
+    try:
+        try:
+            source = take(&a, x, "x", READ, 2, shape)
+            shape[0], shape[1] = source.shape[0], weights.units
+            target = take(&a, out, "out", WRITE, 2, shape)
+            state = target if h0 is out else take(&a, h0, "h0", READ, 2, shape)
+        except (BufferError, TypeError, ValueError):
+            return False
+        c.plan = weights.plan(shape[0], 1)
+        c.plan.activation = ACTIVATIONS[activation]
+        if not (apart(source, target) and (state.buf == target.buf or apart(state, target))):
+            return False
+        if c.plan.B and (c.plan.I + c.plan.H) * c.plan.H > most_work // c.plan.B:
+            return False
+        c.tape.prepared, c.tape.h0 = weights.prepared, state.buf
+        c.tape.x, c.tape.x_batch = source.buf, source.strides[0]
+        check(api.simple_rnn_forward_scratch_size(&c.plan, &c.tape, &bytes))
+        scratch = allocate(bytes)
+        with nogil:
+            status = api.simple_rnn_forward(&c.plan, &c.tape, target.buf, scratch)
+        check(status)
+    finally:
+        free(scratch)
+        release(&a)
+    return True
+
+
 def simple_rnn_backward(SimpleRNNWeights weights not None, x, y not None, h0, mask, dropout, str activation,
                         bint go_backwards, bint zero_output_for_mask, dy, dh_last, dx, dh0 not None,
                         dkernel not None, drecurrent not None, dbias):

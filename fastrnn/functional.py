@@ -342,6 +342,12 @@ def step(
     weights: _core.SimpleRNNWeights, options: Options, x: ArrayLike, state: ArrayLike | None, out: Array | None
 ) -> tuple[Array, list[Array]]:
     """Compute the output (B, H) of one time step x (B, I), which is the next state; out may be the previous one."""
+    previous = state[0] if isinstance(state, list) and len(state) == 1 else state
+    if (  # the usual case of streaming, at little cost
+        type(x) is type(previous) is type(out) is np.ndarray
+        and _core.simple_rnn_step(weights, x, previous, out, options.activation, _UNINTERRUPTED)
+    ):
+        return out, [out]
     dtype = _check.FLOATS[weights.dtype]
     x = _check.array("x_t", x, dtype, ("batch", "features"), (None, weights.inputs), strided=True)
     (B, I), H = x.shape, weights.units
@@ -349,6 +355,8 @@ def step(
     if out is not None:
         _check.no_overlap(out, x_t=x)
     result = _target(out, dtype, _STATES, (B, H), B * H * (I + H))
+    if result is out and h0 is not None and np.may_share_memory(result, h0):
+        h0 = h0.copy()  # where they meet, it would be overwritten before it is read
     _core.simple_rnn_forward(weights, x[:, None], None, result, h0, None, None, options.activation, False, False)
     y = _deliver(result, out)
     return y, [y]

@@ -300,6 +300,11 @@ def test_batch_size_of_a_stateful_layer(layer):
         (zeros(B, I), None, zeros(B, 1, H), "out"),
         (zeros(B, I), None, np.zeros((B, H)), "out"),
         (zeros(B, I), None, [[0.0] * H] * B, "out"),
+        (zeros(B, I + 1), zeros(B, H), zeros(B, H), "x_t"),
+        (zeros(B, I), zeros(B, H + 1), zeros(B, H), "states"),
+        (zeros(B, I), zeros(B, H), zeros(B, H + 1), "out"),
+        (zeros(B, I), zeros(B, H), np.ma.zeros((B, H), "f4"), "out"),
+        (np.ma.zeros((B, I), "f4"), zeros(B, H), zeros(B, H), "x_t"),
     ],
 )
 def test_wrong_steps(layer, x_t, states, out, name):
@@ -311,6 +316,7 @@ def test_a_step_does_not_write_into_its_input():
     x_t = np.ones((B, I), np.float32)
     refusal(lambda: layer.step(x_t, None, out=x_t), "out", "x_t")
     refusal(lambda: layer.step(x_t, None, out=x_t[::-1]), "out", "x_t")
+    refusal(lambda: layer.step(x_t, np.zeros_like(x_t), out=x_t), "out", "x_t")
     assert (x_t == 1).all()
 
 
