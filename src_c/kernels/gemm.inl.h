@@ -7,8 +7,9 @@
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
-/* Rows of b that are asked for before they are needed: weights come from the second cache, or from further away. */
-#define AHEAD 16
+/* Rows of b that are asked for before they are needed: large matrices come from the third cache. A wide tile, of few
+ * rows, goes through them so fast that this would be too much at a time. */
+#define AHEAD (vectors > VECTORS ? 16 : 64)
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
@@ -95,16 +96,20 @@ static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY,
 FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
-    size_t some[AT_ONCE];
-    for (; rows >= AT_ONCE; rows -= AT_ONCE, c += AT_ONCE)
-        for (size_t v = 0; v < n; v += LANES) {
-            const size_t lanes = F(lanes_left)(n, v);
+    size_t some[AT_ONCE], v;
+    for (; rows >= AT_ONCE; rows -= AT_ONCE, c += AT_ONCE) {
+        for (v = 0; v + LANES <= n; v += LANES) {
             EACH at[i] = (REAL *)c[i] + column + v;
-            EACH a[i] = F(load_some)(at[i], lanes);
+            EACH a[i] = V(load)(at[i]);
             F(act)(activation, a);
-            EACH F(store_some)(at[i], a[i], lanes);
+            EACH V(store)(at[i], a[i]);
         }
-    size_t r = 0, v = 0;
+        if (v == n) continue;
+        EACH a[i] = V(load_n)((REAL *)c[i] + column + v, n - v);
+        F(act)(activation, a);
+        EACH V(store_n)((REAL *)c[i] + column + v, a[i], n - v);
+    }
+    size_t r = v = 0;
     for (int more = rows > 0; more;) {
         EACH { /* after the last vector it comes again, but is read before it is written */
             at[i] = (REAL *)c[r] + column + v;
