@@ -1,6 +1,10 @@
 /* A small pool of POSIX threads: started when first needed, kept until the process ends, forgotten by a forked child
  * (which starts its own when it needs them). Every thread has a mailbox for the team that it is to join; both sides
- * spin briefly before they sleep, since the next job of a training loop is only microseconds away. */
+ * spin briefly before they sleep, since the next job of a training loop is only microseconds away.
+ *
+ * A job begins with those who have come within a short while, and the others are called off. Whoever shares the
+ * processors with us may keep a thread from running for milliseconds (another library's threads, say, that spin while
+ * they wait for work): no job should have to wait for that, and a barrier in every step even less. */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
@@ -21,10 +25,12 @@ enum {
     STACK_BYTES = 512 * 1024,
 };
 static const double WORTH_A_THREAD = 200e3; /* multiply-adds that take about as long as waking a thread */
+static const double PATIENCE = 200e-6, PATIENCE_PER_WORK = 3e-12; /* seconds to wait for members to come */
 static const double WORK_BETWEEN_CLOCKS = 4e6;
 
 struct frnn_team {
-    size_t size;
+    atomic_size_t size;   /* 0 until it is known who has come */
+    atomic_size_t joined; /* who has come, apart from the caller */
     frnn_member_function function;
     void *job;
     const frnn_plan *plan;
@@ -37,11 +43,15 @@ struct frnn_team {
 static struct mailbox {
     pthread_mutex_t mutex; /* for sleeping only; the pointer is the message */
     pthread_cond_t changed;
-    _Atomic(frnn_team *) team;
-} mailboxes[MOST_THREADS]; /* of member 1, 2, ... */
+    _Atomic(frnn_team *) team; /* to join; `taken` while a thread is at it */
+} mailboxes[MOST_THREADS];
+
+static frnn_team taken;
 
 static pthread_mutex_t user = PTHREAD_MUTEX_INITIALIZER; /* held by the caller whose job the pool runs */
-static size_t started;                                   /* threads; guarded by `user` */
+static size_t started;                                   /* threads; this and the next two are guarded by `user` */
+static size_t disappointments;                           /* jobs in a row to which somebody did not come in time */
+static size_t alone;                                     /* jobs for which nobody is to be asked */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void relax(void) {
@@ -72,9 +82,10 @@ int frnn_worked(frnn_team *team, size_t member, double work) {
 }
 
 int frnn_barrier(frnn_team *team) {
-    if (team->size == 1) return atomic_load_explicit(&team->stopping, memory_order_relaxed);
+    const size_t size = frnn_team_size(team);
+    if (size == 1) return atomic_load_explicit(&team->stopping, memory_order_relaxed);
     const size_t round = atomic_load(&team->rounds);
-    if (atomic_fetch_add(&team->arrived, 1) + 1 == team->size) {
+    if (atomic_fetch_add(&team->arrived, 1) + 1 == size) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->rounds, round + 1);
         return atomic_load(&team->stopping);
@@ -88,7 +99,7 @@ int frnn_barrier(frnn_team *team) {
     return 0;
 }
 
-size_t frnn_team_size(const frnn_team *team) { return team->size; }
+size_t frnn_team_size(const frnn_team *team) { return atomic_load(&team->size); }
 
 size_t frnn_most_members(const frnn_plan *plan) {
     if (plan->threads < 1) return 1;
@@ -104,18 +115,41 @@ static void post(struct mailbox *box, frnn_team *team) {
 
 static void *member_main(void *argument) {
     struct mailbox *box = argument;
-    const size_t member = (size_t)(box - mailboxes) + 1;
     for (;;) {
         for (size_t spin = 0; spin < SPINS && !atomic_load(&box->team); spin++) relax();
         pthread_mutex_lock(&box->mutex);
         while (!atomic_load(&box->team)) pthread_cond_wait(&box->changed, &box->mutex);
         pthread_mutex_unlock(&box->mutex);
         frnn_team *team = atomic_load(&box->team);
+        /* From here on the caller waits for this thread, which else must not touch the team. */
+        if (!team || !atomic_compare_exchange_strong(&box->team, &team, &taken)) continue;
+        const size_t member = atomic_fetch_add(&team->joined, 1) + 1;
+        for (size_t spin = 0; atomic_load(&team->size) == 0; spin++) {
+            if (spin < SPINS) relax();
+            else sched_yield();
+        }
         fesetenv(&team->environment);
         team->function(team, member, team->job);
         post(box, NULL);
     }
     return NULL;
+}
+
+/* Asks for `wanted` members besides the caller and lets the team begin with those who come. */
+static void gather(frnn_team *team, size_t wanted, double work) {
+    const double until = now() + PATIENCE + PATIENCE_PER_WORK * work;
+    size_t coming = 0;
+    for (size_t i = 0; i < wanted; i++) post(&mailboxes[i], team);
+    for (size_t spin = 1; atomic_load(&team->joined) < wanted && (spin % 16 || now() < until); spin++) relax();
+    for (size_t i = 0; i < wanted; i++) {
+        frnn_team *expected = team;
+        coming += !atomic_compare_exchange_strong(&mailboxes[i].team, &expected, NULL);
+    }
+    while (atomic_load(&team->joined) < coming) sched_yield();
+    atomic_store(&team->size, coming + 1);
+    /* Who is left alone again and again asks less and less often. */
+    disappointments = coming < wanted ? disappointments + 1 : 0;
+    if (disappointments >= 3) alone = disappointments < 64 ? disappointments : 64;
 }
 
 /* The caller has done its part: wait for the others, polling all the while. */
@@ -136,7 +170,7 @@ static void wait_for(struct mailbox *box, frnn_team *team) {
 /* A forked child has none of its parent's threads and must not trust the state of its locks. */
 static void forget_threads(void) {
     pthread_mutex_init(&user, NULL);
-    started = 0;
+    started = disappointments = alone = 0;
 }
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_threads); }
@@ -170,16 +204,21 @@ frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f,
     size_t wanted = frnn_most_members(plan);
     if (useful < (double)wanted) wanted = useful > 1 ? (size_t)useful : 1;
     if (plan->poll && work >= WORK_BETWEEN_CLOCKS) team.polled = now();
-    const int shared = wanted > 1 && pthread_mutex_trylock(&user) == 0;
+    int shared = wanted > 1 && pthread_mutex_trylock(&user) == 0;
+    if (shared && alone > 0) {
+        alone--;
+        pthread_mutex_unlock(&user);
+        shared = 0;
+    }
     if (shared) {
         start_threads(wanted - 1);
-        team.size = started + 1 < wanted ? started + 1 : wanted;
         fegetenv(&team.environment);
-        for (size_t i = 1; i < team.size; i++) post(&mailboxes[i - 1], &team);
+        atomic_store(&team.size, 0);
+        gather(&team, started < wanted - 1 ? started : wanted - 1, work);
     }
     f(&team, 0, job);
     if (shared) {
-        for (size_t i = 1; i < team.size; i++) wait_for(&mailboxes[i - 1], &team);
+        for (size_t i = 0; i + 1 < wanted && i < started; i++) wait_for(&mailboxes[i], &team);
         pthread_mutex_unlock(&user);
     }
     return atomic_load(&team.stopping) ? FRNN_ERR_INTERRUPTED : FRNN_OK;
