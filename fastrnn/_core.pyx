@@ -210,6 +210,15 @@ cdef void *allocate(size_t bytes) except NULL:
     return memory
 
 
+def address(array):
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    try:
+        return <uintptr_t> view.buf
+    finally:
+        PyBuffer_Release(&view)
+
+
 def activate(str activation not None, x, out):
     cdef arrays a
     cdef void *source

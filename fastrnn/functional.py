@@ -27,7 +27,7 @@ Dropout: TypeAlias = Callable[[int], tuple[Array | None, Array | None]]
 # does not work in the caller's array, which must not be left half-written.
 _UNINTERRUPTED = 2**24
 _CACHE_LINE = 64
-_WORTH_ALIGNING = 2**15  # bytes; aligning takes two microseconds
+_WORTH_ALIGNING = 2**15  # bytes
 _SEQUENCES = ("batch", "time", "features")
 _OUTPUTS = ("batch", "time", "units")
 _STATES = ("batch", "units")
@@ -392,7 +392,7 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if size < _WORTH_ALIGNING:
         return np.empty(shape, dtype)
     memory = np.empty(size + _CACHE_LINE, np.uint8)
-    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _CACHE_LINE)
+    return np.ndarray(shape, dtype, memory, -_core.address(memory) % _CACHE_LINE)
 
 
 def _deliver(result: Array, out: Array | None) -> Array:

@@ -447,6 +447,16 @@ static size_t list_tokens(const backward *g, frnn_range steps, size_t *last, con
     return n;
 }
 
+/* Panels of the transpose of a packed K x N matrix, one by one, so that the call can be interrupted. */
+static int transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
+                     frnn_range panels, void *transposed) {
+    for (size_t panel = panels.first; panel < panels.last; panel++) {
+        k->transpose(K, N, packed, panel, panel + 1, transposed);
+        if (frnn_worked(team, member, (double)N * (double)k->panel)) return 1;
+    }
+    return 0;
+}
+
 static void backward_member(frnn_team *team, size_t member, void *job) {
     const backward *g = job;
     const frnn_plan *plan = g->plan;
@@ -464,8 +474,8 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
 
     const frnn_range h_part = frnn_part(frnn_panels(k, plan->H), size, member);
     const frnn_range x_part = frnn_part(frnn_panels(k, plan->I), size, member);
-    k->transpose(plan->H, plan->H, w.wh, h_part.first, h_part.last, g->wh_t);
-    if (out->dx) k->transpose(plan->I, plan->H, w.wx, x_part.first, x_part.last, g->wx_t);
+    if (transpose(team, member, k, plan->H, plan->H, w.wh, h_part, g->wh_t)) return;
+    if (out->dx && transpose(team, member, k, plan->I, plan->H, w.wx, x_part, g->wx_t)) return;
     if (g->tape->mask) find_previous(g, frnn_part(plan->B, size, member));
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
         char *dh = (char *)out->dh0 + b * row + offset;
