@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from differences import central_differences
 from layouts import LAYOUTS
 from tolerance import assert_close, largest, unit_roundoff
 
@@ -54,19 +55,6 @@ def output_tolerance(layer, x):
     u = unit_roundoff(layer.dtype)
     scale = max(1.0, terms) if layer.activation in ("linear", "relu") else 1.0
     return (layer.kernel.shape[0] + 1) * u * terms + (8 + layer.units) * u * scale
-
-
-def central_differences(loss, array, step=1e-5):
-    """Gradient of loss() with respect to the array, whose elements are moved in place."""
-    gradient = np.zeros_like(array)
-    for i in np.ndindex(array.shape):
-        kept = array[i]
-        array[i] = kept + step
-        up = loss()
-        array[i] = kept - step
-        gradient[i] = (up - loss()) / (2 * step)
-        array[i] = kept
-    return gradient
 
 
 @activations

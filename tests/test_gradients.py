@@ -7,6 +7,7 @@ import pytest
 import reference
 import torch_oracle
 from cases import ACTIVATIONS, Case, random_mask, random_weights
+from differences import central_differences
 from tolerance import assert_close, assert_gradients, assert_output
 
 import fastrnn
@@ -50,19 +51,6 @@ def backward(x, weights, options, dy, dstate, **arguments):
 
 def flat(gradients):
     return [gradients.dx, gradients.dinitial_state, *gradients.weights]
-
-
-def central_differences(loss, array, step=1e-5):
-    """Gradient of loss() with respect to the array, whose elements are moved in place."""
-    gradient = np.zeros_like(array)
-    for i in np.ndindex(array.shape):
-        kept = array[i]
-        array[i] = kept + step
-        up = loss()
-        array[i] = kept - step
-        gradient[i] = (up - loss()) / (2 * step)
-        array[i] = kept
-    return gradient
 
 
 def assert_all_close(got, want, tolerance):

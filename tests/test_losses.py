@@ -5,7 +5,7 @@ import json
 import mpmath
 import numpy as np
 import pytest
-from test_dense import central_differences
+from differences import central_differences
 from tolerance import assert_close, largest, unit_roundoff
 
 from fastrnn import losses

@@ -18,7 +18,8 @@
  *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
- * rows, a tile is twice or four times as wide). Vectors support + - * / as C expressions. */
+ * rows, a tile is twice or four times as wide); and for the activations AT_ONCE_T (vectors that go through them side by
+ * side). Vectors support + - * / as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
 
