@@ -10,6 +10,7 @@ from typing import Any, Final, Self, final
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
+_States = tuple[_Array | None, ...]
 
 C_API: Final[Any]
 
@@ -23,18 +24,113 @@ def compiler() -> str: ...
 def address(array: _Array) -> int: ...
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
 
-@final
-class SimpleRNNWeights:
-    def __new__(cls, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None) -> Self: ...
+class Weights:
+    """The prepared weights of a layer; a layer's own class makes them."""
+
     @property
     def inputs(self) -> int: ...
     @property
     def units(self) -> int: ...
     @property
+    def gates(self) -> int:
+        """How many matrices stand side by side in the kernels: 1, GRU 3, LSTM 4."""
+
+    @property
+    def states(self) -> int:
+        """How many arrays (B, H) pass from step to step: 1, LSTM 2 (h and c)."""
+
+    @property
+    def kept(self) -> int:
+        """Elements of a token in the array `gates` of a tape; 0 if there is no such array."""
+
+    @property
     def dtype(self) -> str: ...
     @property
     def isa(self) -> str: ...
     def matches(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None) -> bool: ...
+
+@final
+class SimpleRNNWeights(Weights):
+    def __new__(cls, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None) -> Self: ...
+
+@final
+class GRUWeights(Weights):
+    def __new__(
+        cls, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None, reset_after: bool = True
+    ) -> Self: ...
+    @property
+    def reset_after(self) -> bool: ...
+
+@final
+class LSTMWeights(Weights):
+    def __new__(cls, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None = None) -> Self: ...
+
+def forward(
+    weights: Weights,
+    x: _Array,
+    y: _Array | None,
+    last: _States | None,
+    initial: _States | None,
+    mask: _Array | None,
+    dropout: _Array | None,
+    gates: _Array | None,
+    activation: str,
+    recurrent_activation: str,
+    go_backwards: bool,
+    zero_output_for_mask: bool,
+) -> None:
+    """Run all steps; y, the last states and gates (T, B, kept), what `backward` needs besides y, are written if given.
+
+    dropout is (B, H), in gated cells (gates, B, H). A last state may be the initial one.
+    """
+
+def step(
+    weights: Weights,
+    x: _Array,
+    states: tuple[_Array, ...],
+    out: tuple[_Array, ...],
+    activation: str,
+    recurrent_activation: str,
+    most_work: int,
+) -> bool:
+    """One time step from some states to others, which may be the same arrays.
+
+    False if it was not done: an array is not of the one form, one of `out` shares memory with x, with another or with a
+    part of a state, or there are more than `most_work` multiply-adds.
+    """
+
+def backward(
+    weights: Weights,
+    x: _Array,
+    y: _Array,
+    gates: _Array | None,
+    initial: _States | None,
+    mask: _Array | None,
+    dropout: _Array | None,
+    activation: str,
+    recurrent_activation: str,
+    go_backwards: bool,
+    zero_output_for_mask: bool,
+    dy: _Array | None,
+    dlast: _States | None,
+    dx: _Array | None,
+    dinitial: tuple[_Array, ...],
+    dkernel: _Array,
+    drecurrent: _Array,
+    dbias: _Array | None,
+    accumulate: bool,
+) -> None:
+    """Turn gradients of the outputs and last states into those of everything that went in.
+
+    With `accumulate` the gradients of the weights are added to, instead of written.
+    """
+
+def backward_steps(weights: Weights, batch: int) -> int:
+    """Time steps that the sums of `backward` go through in one piece.
+
+    A sequence that is cut at multiples of it, its segments taken last to first with `accumulate` in all calls but the
+    first, gives the same bits as in one call.
+    """
 
 def simple_rnn_forward(
     weights: SimpleRNNWeights,

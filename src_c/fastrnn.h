@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /* Grows only at its end; FRNN_API_VERSION goes up when the meaning of something here changes. */
-#define FRNN_API_VERSION 1
+#define FRNN_API_VERSION 2
 
 typedef enum frnn_status {
     FRNN_OK = 0,
@@ -45,29 +45,69 @@ typedef struct frnn_plan {
     size_t threads;           /* at most this many, the caller's included; results do not depend on it */
     int (*poll)(void *);      /* called now and then on the calling thread, nonzero stops; or NULL */
     void *poll_arg;
+    frnn_activation recurrent_activation; /* of the gates; GRU and LSTM */
+    int reset_after;                      /* GRU: the reset gate multiplies the product instead of the state; belongs to
+                                             the prepared weights as the sizes do */
 } frnn_plan;
 
-/* A batch of sequences on its way through a SimpleRNN; kept by the caller, it is also the tape. */
-typedef struct frnn_simple_rnn_tape {
-    const void *prepared;      /* by frnn_simple_rnn_prepare */
+/* A batch of sequences on its way through a layer; kept by the caller, it is also the tape. */
+typedef struct frnn_tape {
+    const void *prepared;      /* by the cell's prepare */
     const void *x;             /* (B, T, I) */
     ptrdiff_t x_batch, x_time; /* strides of x */
     const void *h0;            /* (B, H), or NULL for zeros */
-    const void *dropout;       /* (B, H) multiplies h(t-1) on its way into the product, or NULL */
+    const void *dropout;       /* (gates, B, H) multiplies h(t-1) on its way into each gate's product, or NULL */
     const uint8_t *mask;       /* (B, T) in input order, 0 skips a step, or NULL */
     void *y;                   /* (B, T, H) every step's output, in processing order; NULL: not kept */
     ptrdiff_t y_batch, y_time; /* strides of y */
-} frnn_simple_rnn_tape;
+    const void *c0;            /* LSTM: (B, H), or NULL for zeros */
+    void *gates;               /* GRU and LSTM: (T, B, kept) dense, what backward needs besides y; NULL: not kept */
+} frnn_tape;
 
 /* Where gradients come from and go to. */
-typedef struct frnn_simple_rnn_gradients {
+typedef struct frnn_gradients {
     const void *dy;              /* (B, T, H), or NULL for zeros */
     ptrdiff_t dy_batch, dy_time; /* strides of dy */
     const void *dh_last;         /* (B, H) gradient of the last state, or NULL for zeros */
     void *dx;                    /* (B, T, I) dense, or NULL if not wanted */
-    void *dh0;                   /* (B, H) */
-    void *dwx, *dwh, *db;        /* (I, H), (H, H), (H,) or NULL without a bias */
-} frnn_simple_rnn_gradients;
+    void *dh0;                   /* (B, H); may be dh_last */
+    void *dwx, *dwh, *db;        /* like wx, wh and b; db is NULL without a bias */
+    const void *dc_last;         /* LSTM: (B, H) gradient of the last c, or NULL for zeros */
+    void *dc0;                   /* LSTM: (B, H); may be dc_last */
+    int accumulate;              /* dwx, dwh and db are added to, instead of written */
+} frnn_gradients;
+
+/* What a kind of layer can do. `gates` is 1 for SimpleRNN, 3 (z, r, h) for GRU, 4 (i, f, c, o) for LSTM, and all
+ * matrices of weights hold the gates side by side: wx (I, gates * H), wh (H, gates * H). */
+typedef struct frnn_cell {
+    size_t gates;
+    frnn_status (*prepared_size)(const frnn_plan *plan, size_t *bytes);
+    /* wx and wh; b (gates * H,), GRU with reset_after: (2, gates * H), or NULL; all dense. Uses the plan's kernels, I, H
+     * and reset_after only. */
+    frnn_status (*prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b, void *prepared);
+    /* *same is 1 if prepared was made from weights with these very bits, else 0. */
+    frnn_status (*prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                 const void *prepared, int *same);
+    /* Elements of a token in the tape's `gates`, from the plan's H and reset_after. */
+    frnn_status (*kept)(const frnn_plan *plan, size_t *elements);
+    /* Depends on which pointers of the tape are NULL. Without y and gates the size does not grow with T. */
+    frnn_status (*forward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes);
+    /* h_last, c_last (B, H): the states after the last step, or NULL. They may be h0 and c0; h_last may be y if T is 1. */
+    frnn_status (*forward)(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *c_last, void *scratch);
+    /* Sums over time go through it in pieces of so many steps, from the plan's kernels, B, I and H. Back-propagation
+     * of a sequence in segments, the last one first, gives the same bits as in one call if every segment but the last
+     * is a multiple of that, with `accumulate` in all calls but the first. */
+    frnn_status (*backward_steps)(const frnn_plan *plan, size_t *steps);
+    /* The tape must have its y and gates and be as the forward call left it. */
+    frnn_status (*backward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
+                                         size_t *bytes);
+    frnn_status (*backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
+                            void *scratch);
+} frnn_cell;
+
+/* The names of version 1. */
+typedef frnn_tape frnn_simple_rnn_tape;
+typedef frnn_gradients frnn_simple_rnn_gradients;
 
 /* Every public function. Programs that link to the sources call them by name; programs that load the Python
  * package take this table from it (fastrnn._core.get_api in Cython, the capsule fastrnn._core.C_API in C). */
@@ -84,25 +124,26 @@ typedef struct frnn_api {
     /* y[i] = act(x[i]) for i < n; in place if x == y. */
     frnn_status (*activate)(const frnn_kernels *kernels, frnn_activation activation, size_t n, const void *x, void *y);
 
-    /* SimpleRNN: h(t) = act(x(t) wx + b + h(t-1) wh). */
+    /* SimpleRNN in the form of version 1: like `simple_rnn` below. */
     frnn_status (*simple_rnn_prepared_size)(const frnn_plan *plan, size_t *bytes);
-    /* wx (I, H), wh (H, H), b (H,) or NULL; all dense. Uses the plan's kernels, I and H only. */
     frnn_status (*simple_rnn_prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                       void *prepared);
-    /* *same is 1 if prepared was made from weights with these very bits, else 0. */
     frnn_status (*simple_rnn_prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                             const void *prepared, int *same);
-    /* Depends on which pointers of the tape are NULL. Without y the size does not grow with T. */
-    frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                                                   size_t *bytes);
-    /* h_last (B, H): the state after the last step, or NULL. It may be h0, and may be y if T is 1. */
-    frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last,
-                                      void *scratch);
-    /* The tape must have its y and be as the forward call left it. Gradients are written, not added to. */
-    frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                                                    const frnn_simple_rnn_gradients *gradients, size_t *bytes);
-    frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                                       const frnn_simple_rnn_gradients *gradients, void *scratch);
+    frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes);
+    frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *scratch);
+    frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape,
+                                                    const frnn_gradients *gradients, size_t *bytes);
+    frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
+                                       void *scratch);
+
+    /* h = act(x wx + b + h' wh), h' being the state before. */
+    frnn_cell simple_rnn;
+    /* z, r = rec_act(x wx + b + h' wh); h = z h' + (1 - z) g with g = act(x wx + b + (r h') wh), or with reset_after
+     * g = act(x wx + b[0] + r (h' wh + b[1])). */
+    frnn_cell gru;
+    /* i, f, o = rec_act(x wx + b + h' wh), g = act(x wx + b + h' wh); c = f c' + i g; h = o act(c). */
+    frnn_cell lstm;
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);
