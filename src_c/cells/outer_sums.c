@@ -18,8 +18,10 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t 
     return s;
 }
 
-void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s) {
+void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s, int accumulate) {
     memset(s->db_panels, 0, frnn_panels(k, s->N) * k->panel * k->size);
+    if (accumulate && s->db) memcpy(s->db_panels, s->db, s->N * k->size);
+    if (accumulate) return;
     if (s->I) memset(s->dwx, 0, s->I * s->N * k->size);
     memset(s->dwh, 0, s->H * s->N * k->size);
 }

@@ -17,8 +17,9 @@ typedef struct frnn_outer_sums {
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t H, size_t N, void *dwx, void *dwh,
                                         void *db, frnn_layout *l);
 
-/* Before the first and after the last token; by one thread. */
-void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s);
+/* Before the first and after the last token; by one thread. Sums start from zero, or accumulate: from what the gradients
+ * hold. */
+void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s, int accumulate);
 void frnn_end_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s);
 
 /* Adds n tokens, given by row pointers; by all members of the team. Members share the tiles of the result, so that every

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "cells/team.h"
 #include "runtime/sizes.h"
 
 enum { ROWS_AT_ONCE = 64 };
@@ -14,6 +13,16 @@ void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, 
         for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * k->size;
         k->pack(count, rows, k0, K, N, 0, frnn_panels(k, N), packed);
     }
+}
+
+int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
+                   void *transposed) {
+    const frnn_range panels = frnn_part(frnn_panels(k, K), frnn_team_size(team), member);
+    for (size_t panel = panels.first; panel < panels.last; panel++) {
+        k->transpose(K, N, packed, panel, panel + 1, transposed);
+        if (frnn_worked(team, member, (double)N * (double)k->panel)) return 1;
+    }
+    return 0;
 }
 
 int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed) {

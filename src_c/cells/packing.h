@@ -2,10 +2,15 @@
 #ifndef FRNN_CELLS_PACKING_H
 #define FRNN_CELLS_PACKING_H
 
-#include "kernels/kernels.h"
+#include "cells/team.h"
 
 /* packed: the panels of the dense K x N matrix w. */
 void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
+
+/* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
+ * interrupted. Nonzero: the team is stopping. */
+int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
+                   void *transposed);
 
 /* Whether packed holds the very bits of w. */
 int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed);

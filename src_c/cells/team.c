@@ -15,19 +15,19 @@ frnn_range frnn_part(size_t n, size_t size, size_t member) {
 
 /* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache.
  * Splitting the columns shares that wait, at the price of a barrier per step. */
-static int columns_pay(const frnn_plan *plan, size_t size) {
-    const size_t weights = plan->H * plan->H * plan->kernels->size;
+static int columns_pay(const frnn_plan *plan, size_t gates, size_t size) {
+    const size_t weights = gates * plan->H * plan->H * plan->kernels->size;
     const size_t floor = weights > 1024 * 1024 ? 10 : 3;
     const size_t rows_cost = frnn_most((plan->B + size - 1) / size, floor) * size;
     const size_t columns_cost = frnn_most(plan->B, floor);
-    const double step = (double)plan->B * (double)plan->H * (double)plan->H;
+    const double step = (double)plan->B * (double)gates * (double)plan->H * (double)plan->H;
     return frnn_panels(plan->kernels, plan->H) >= size && columns_cost < rows_cost && step / (double)size > 30e3;
 }
 
-frnn_share frnn_share_of(const frnn_plan *plan, size_t size, size_t member, int may_split_columns) {
+frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns) {
     const size_t panels = frnn_panels(plan->kernels, plan->H), panel = plan->kernels->panel;
     frnn_share share = {.rows = {0, plan->B}, .panels = {0, panels}};
-    share.together = size > 1 && may_split_columns && columns_pay(plan, size);
+    share.together = size > 1 && may_split_columns && columns_pay(plan, gates, size);
     if (share.together) share.panels = frnn_part(panels, size, member);
     else share.rows = frnn_part(plan->B, size, member);
     share.columns.first = frnn_least(share.panels.first * panel, plan->H);

@@ -27,7 +27,7 @@ typedef struct frnn_share {
 } frnn_share;
 
 /* may_split_columns: 0 forces the first way. */
-frnn_share frnn_share_of(const frnn_plan *plan, size_t size, size_t member, int may_split_columns);
+frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns);
 
 /* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.
  * Nonzero: the team is stopping. */

@@ -1,0 +1,86 @@
+/* The way back through time, the same for all cells.
+ *
+ * It carries only the gradients of the states. A step turns those after it into dz, the gradients of its
+ * pre-activations, and into those before it. The weight gradients, sums of x^T dz and h^T dz over all tokens, and
+ * dx = dz wx^T follow chunk by chunk while dz is still in cache. */
+#ifndef FRNN_CELLS_BACKWARD_H
+#define FRNN_CELLS_BACKWARD_H
+
+#include "cells/sequence.h"
+#include "cells/team.h"
+
+typedef struct frnn_backward {
+    const frnn_plan *plan;
+    const frnn_tape *tape;
+    const frnn_gradients *gradients;
+    size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
+    size_t steps;     /* of a chunk */
+    frnn_place dz;    /* (steps, B, ...) */
+    char *zeros;      /* whole panels over the larger of H and I */
+    char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
+    size_t *previous; /* (chunks, B): 1 + the last active step before a chunk, 0 if there is none */
+    size_t *before;   /* (steps, B): the same before every step of a chunk */
+    size_t *rows;     /* per member (B,) */
+    const char **dz_rows, **x_rows, **h_rows; /* per member (steps * B,): the chunk's active tokens */
+    char **to;                                /* per member (steps * B,) */
+} frnn_backward;
+
+/* What a member has to do in a step: its share of the columns, for the rows that take part. */
+typedef struct frnn_back_step {
+    frnn_share share;
+    size_t step;
+    size_t n;        /* rows that take part, */
+    size_t *rows;    /* which ones of the batch, */
+    const char **dz; /* and memory for lists of n rows */
+    char **to;
+} frnn_back_step;
+
+/* A chunk's active tokens in order of time, all of them for every member. */
+typedef struct frnn_tokens {
+    size_t n;
+    const char **dz, **x, **h; /* h: the states before */
+    char **dx;
+} frnn_tokens;
+
+/* What a cell does differently; nonzero: the team is stopping. */
+typedef struct frnn_way_back {
+    /* Turns dh0, the gradient of the states after a step without dy, into that of the states before it; leaves the
+     * step's dz. */
+    int (*step)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *step, const void *cell);
+    /* Adds a chunk's tokens to the gradients of the weights. May change the lists. */
+    int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
+    const void *cell;
+} frnn_way_back;
+
+/* Steps of a chunk. The sums of the weight gradients are cut there: it must not depend on the threads. `width` counts the
+ * elements of dz. */
+size_t frnn_backward_chunk(const frnn_plan *plan, size_t width);
+
+/* Takes the scratch memory that all cells need. */
+frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
+                                    size_t gates, size_t width, frnn_layout *l);
+
+/* Before the members start. */
+void frnn_begin_backward(const frnn_backward *g);
+
+/* All of one member's share; every pointer of g and the cell's transposed weights must be there when all members are past
+ * the first barrier in here. Nonzero: the team is stopping. */
+int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
+
+/* 1 + the last active step of a row before this one, 0 if there is none. */
+static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {
+    return g->tape->mask ? g->before[step % g->steps * g->plan->B + b] : step;
+}
+
+/* The state h of a row before a step. */
+const char *frnn_h_before(const frnn_backward *g, size_t b, size_t step);
+
+/* The gradient of a row's output, or NULL for zeros. */
+static inline const char *frnn_dy_at(const frnn_gradients *g, size_t b, size_t step) {
+    return g->dy ? (const char *)g->dy + (ptrdiff_t)b * g->dy_batch + (ptrdiff_t)step * g->dy_time : NULL;
+}
+
+/* The row of the batch that a token's dz is of. */
+size_t frnn_batch_row(const frnn_backward *g, const char *dz);
+
+#endif

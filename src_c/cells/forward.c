@@ -1,0 +1,134 @@
+#include "cells/forward.h"
+
+#include <string.h>
+
+frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
+    const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
+    const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
+    frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
+    f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
+    const size_t tokens = frnn_times(l, f.steps, plan->B);
+    f.zeros = frnn_take(l, tape->h0 ? 0 : plan->H, size);
+    f.h = frnn_take(l, tape->y ? 0 : frnn_times(l, plan->B, plan->H), size);
+    f.y = tape->y ? (frnn_place){tape->y, tape->y_batch, tape->y_time, frnn_most(plan->T, 1)}
+                  : frnn_dense_place(plan, f.steps, plan->H, frnn_take(l, frnn_times(l, tokens, plan->H), size));
+    f.x = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.x);
+    f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
+    f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
+    f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
+    f.rows = frnn_take(l, tape->mask ? frnn_times(l, threads, plan->B) : 0, sizeof *f.rows);
+    f.z = f.y;
+    return f;
+}
+
+void frnn_begin_forward(const frnn_forward *f) {
+    if (!f->tape->h0) memset(f->zeros, 0, f->plan->H * f->plan->kernels->size);
+}
+
+frnn_range frnn_gate_panels(const frnn_plan *plan, size_t gates, frnn_range panels) {
+    const size_t all = frnn_panels(plan->kernels, gates * plan->H);
+    return (frnn_range){frnn_least(panels.first * gates, all), frnn_least(panels.last * gates, all)};
+}
+
+/* x wx + b for the chunk's active tokens. */
+static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
+    const frnn_range rows = s->share.rows, panels = frnn_gate_panels(f->plan, f->gates, s->share.panels);
+    const ptrdiff_t stride = f->z.batch, x_stride = f->tape->x_batch;
+    size_t n = 0;
+    for (size_t step = steps.first; step < steps.last; step++) {
+        const char *x = frnn_x_at(f->plan, f->tape, rows.first, step);
+        char *z = frnn_at(&f->z, rows.first, step);
+        for (size_t b = rows.first; b < rows.last; b++, x += x_stride, z += stride)
+            if (frnn_is_active(f->plan, f->tape, b, step)) {
+                s->x[n] = x;
+                s->outputs[n++] = z;
+            }
+    }
+    return frnn_multiply(team, member, f->plan->kernels,
+                         (frnn_product){.term = {{(const void *const *)s->x, f->wx, f->plan->I}},
+                                        .start = f->start,
+                                        .c = (void *const *)s->outputs,
+                                        .rows = n,
+                                        .N = f->gates * f->plan->H,
+                                        .first = panels.first,
+                                        .last = panels.last,
+                                        .activation = FRNN_LINEAR});
+}
+
+/* Lists the active rows of a step, passes on the states of the others, and moves `state` on. */
+static void list_active(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
+    const frnn_plan *plan = f->plan;
+    const size_t size = plan->kernels->size, first = s->share.rows.first, count = s->share.rows.last - first;
+    const size_t offset = s->share.columns.first * size;
+    const size_t bytes = (s->share.columns.last - s->share.columns.first) * size;
+    s->n = 0;
+    s->y = s->outputs;
+    for (size_t i = 0; i < count; i++, x += f->tape->x_batch, y += f->y.batch) {
+        char *state = s->state[i];
+        if (frnn_is_active(plan, f->tape, first + i, s->step)) {
+            s->rows[s->n] = first + i;
+            s->x[s->n] = x;
+            s->h[s->n] = state;
+            s->y[s->n++] = s->state[i] = y;
+        } else if (f->tape->y) {
+            if (plan->zero_output_for_mask) memset(y + offset, 0, bytes);
+            else memcpy(y + offset, state + offset, bytes);
+        }
+    }
+}
+
+/* The same if all rows are active: what a step writes is the next one's state, so the two lists change places. */
+static void list_all(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
+    const ptrdiff_t x_stride = f->tape->x_batch, y_stride = f->y.batch;
+    const size_t n = s->share.rows.last - s->share.rows.first;
+    char **const next = s->h;
+    s->h = s->state;
+    s->y = s->state = next;
+    s->n = n;
+    for (size_t i = 0; i < n; i++, x += x_stride, y += y_stride) {
+        s->x[i] = x;
+        next[i] = y;
+    }
+}
+
+int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
+                    frnn_step_function recur, const void *cell) {
+    const frnn_plan *plan = f->plan;
+    const frnn_tape *tape = f->tape;
+    const size_t size = plan->kernels->size, row = plan->H * size;
+    const size_t first = share.rows.first, rows = share.rows.last - first;
+    const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
+    frnn_step s = {.share = share,
+                   .fused = fused,
+                   .rows = tape->mask ? f->rows + member * plan->B : NULL,
+                   .x = f->x + member * f->steps * plan->B,
+                   .h = f->hidden + member * plan->B,
+                   .state = f->state + member * plan->B,
+                   .outputs = f->to + member * f->steps * plan->B};
+
+    for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
+    for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
+        steps.last = frnn_least(steps.first + f->steps, plan->T);
+        if (!fused && project(f, team, member, steps, &s)) return 1;
+        for (s.step = steps.first; s.step < steps.last; s.step++) {
+            const char *x = frnn_x_at(plan, tape, first, s.step);
+            char *y = frnn_at(&f->y, first, s.step);
+            if (tape->mask) list_active(f, &s, x, y);
+            else list_all(f, &s, x, y);
+            if (recur(f, team, member, &s, cell)) return 1;
+            if (share.together && frnn_barrier(team)) return 1;
+        }
+        if (tape->y) continue;
+        /* The next chunk uses the same memory. */
+        for (size_t i = 0; i < rows; i++) {
+            char *h = f->h + (first + i) * row;
+            if (s.state[i] != h) memcpy(h + offset, s.state[i] + offset, bytes);
+            s.state[i] = h;
+        }
+        if (share.together && frnn_barrier(team)) return 1;
+    }
+    if (!f->h_last) return 0;
+    for (size_t i = 0; i < rows; i++)
+        memmove((char *)f->h_last + (first + i) * row + offset, s.state[i] + offset, bytes);
+    return 0;
+}

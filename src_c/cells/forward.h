@@ -1,0 +1,66 @@
+/* The way forward through time, the same for all cells: chunks, projections, lists of rows.
+ *
+ * A chunk of time that fits the cache is first projected, x wx + b for all its tokens in one product; then the cell
+ * computes step after step from that. If a step has enough rows and the weights are small, a cell may compute both
+ * products at once instead. A masked step is simply not listed among the rows of a product. */
+#ifndef FRNN_CELLS_FORWARD_H
+#define FRNN_CELLS_FORWARD_H
+
+#include "cells/sequence.h"
+#include "cells/team.h"
+
+typedef struct frnn_forward {
+    const frnn_plan *plan;
+    const frnn_tape *tape;
+    void *h_last;      /* (B, H) or NULL */
+    size_t gates;      /* a projection has gates * H columns */
+    const void *wx;    /* (I, gates * H), packed */
+    const void *start; /* (gates * H,) and padding: the bias */
+    frnn_place y;      /* (steps or T, B, H): outputs */
+    frnn_place z;      /* (steps or T, B, gates * H): projections; may be y */
+    size_t steps;      /* of a chunk */
+    char *zeros;       /* (H,) */
+    char *h;           /* (B, H) states between chunks, if y is not kept */
+    const char **x;    /* per member (steps * B,): rows that a product reads */
+    char **to;         /* per member (steps * B,): and those that it writes */
+    char **hidden;     /* per member (B,) */
+    char **state;      /* per member (B,): where each row's last state is */
+    size_t *rows;      /* per member (B,) */
+} frnn_forward;
+
+/* What a member has to do in a step: its share of the columns, for the rows that take part. */
+typedef struct frnn_step {
+    frnn_share share;
+    size_t step;
+    int fused;      /* there is no projection */
+    size_t n;       /* rows that take part: */
+    size_t *rows;   /* which ones of the batch, if there is a mask; else all of the share */
+    const char **x; /* their inputs, */
+    char **h;       /* their states before the step; the cell may exchange them */
+    char **y;       /* and where the states after it are to be written */
+    char **state;   /* where every row's last state is, whether it takes part or not */
+    char **outputs; /* memory for y */
+} frnn_step;
+
+static inline size_t frnn_row_of(const frnn_forward *f, const frnn_step *step, size_t i) {
+    return f->tape->mask ? step->rows[i] : step->share.rows.first + i;
+}
+
+/* Nonzero: the team is stopping. */
+typedef int (*frnn_step_function)(const frnn_forward *f, frnn_team *team, size_t member, const frnn_step *step,
+                                  const void *cell);
+
+/* Takes the scratch memory that all cells need. */
+frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l);
+
+/* Before the members start. */
+void frnn_begin_forward(const frnn_forward *f);
+
+/* All steps of one member's share; `recur` computes one. Nonzero: the team is stopping. */
+int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
+                    frnn_step_function recur, const void *cell);
+
+/* Panels of a matrix that holds gates side by side in every panel: those that belong to some panels of units. */
+frnn_range frnn_gate_panels(const frnn_plan *plan, size_t gates, frnn_range panels);
+
+#endif

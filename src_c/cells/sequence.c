@@ -1,0 +1,34 @@
+#include "cells/sequence.h"
+
+/* Bytes of x and y, or of x, h and dz, that a chunk of time may take. */
+static const size_t CHUNK_BYTES = 256 * 1024;
+enum { MOST_TOKENS = 4096 };
+
+size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens) {
+    const size_t room = CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1);
+    const size_t tokens = frnn_least(frnn_most(room, least_tokens), MOST_TOKENS);
+    return frnn_most(frnn_least((tokens + rows - 1) / frnn_most(rows, 1), plan->T), 1);
+}
+
+int frnn_is_sound(const frnn_plan *plan) {
+    return plan && plan->kernels && (unsigned)plan->activation < FRNN_ACTIVATIONS
+           && (unsigned)plan->recurrent_activation < FRNN_ACTIVATIONS && plan->H > 0;
+}
+
+int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape) {
+    const int tokens = plan->B && plan->T;
+    return tape && tape->prepared && (!tokens || !plan->I || tape->x);
+}
+
+int frnn_are_gradients(const frnn_plan *plan, const frnn_gradients *g) {
+    return g && (!plan->B || g->dh0) && (!plan->I || g->dwx) && g->dwh;
+}
+
+double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {
+    return (double)plan->B * (double)plan->T * (double)gates * (double)plan->H * (double)(plan->I + plan->H);
+}
+
+frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first) {
+    const size_t row = width * plan->kernels->size;
+    return (frnn_place){.first = first, .batch = (ptrdiff_t)row, .time = (ptrdiff_t)(plan->B * row), .steps = steps};
+}

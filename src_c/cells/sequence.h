@@ -1,0 +1,52 @@
+/* A batch of sequences: where its rows lie, which of them take part in a step, and how time is cut into chunks. */
+#ifndef FRNN_CELLS_SEQUENCE_H
+#define FRNN_CELLS_SEQUENCE_H
+
+#include "kernels/kernels.h"
+#include "runtime/sizes.h"
+
+/* Tokens of a chunk. Fewer would send the weights through the cache too often, forward and in the gradients' sums. */
+enum { FRNN_LEAST_TOKENS = 96, FRNN_LEAST_TOKENS_BACKWARD = 256 };
+
+/* Steps per chunk, from the elements of a token and the rows that go through it together. */
+size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens);
+
+int frnn_is_sound(const frnn_plan *plan);
+int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape);
+int frnn_are_gradients(const frnn_plan *plan, const frnn_gradients *gradients);
+
+/* Multiply-adds of a forward call. */
+double frnn_multiply_adds(const frnn_plan *plan, size_t gates);
+
+static inline size_t frnn_time_of(const frnn_plan *plan, size_t step) {
+    return plan->go_backwards ? plan->T - 1 - step : step;
+}
+
+static inline int frnn_is_active(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step) {
+    return !tape->mask || tape->mask[b * plan->T + frnn_time_of(plan, step)];
+}
+
+/* Rows of x and dx are in the order of the input, all others in processing order. */
+static inline const char *frnn_x_at(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step) {
+    return (const char *)tape->x + (ptrdiff_t)b * tape->x_batch + (ptrdiff_t)frnn_time_of(plan, step) * tape->x_time;
+}
+
+static inline char *frnn_y_at(const frnn_tape *tape, size_t b, size_t step) {
+    return (char *)tape->y + (ptrdiff_t)b * tape->y_batch + (ptrdiff_t)step * tape->y_time;
+}
+
+/* Rows of some array that is as long as the sequence or, used again and again, as a chunk. */
+typedef struct frnn_place {
+    char *first;
+    ptrdiff_t batch, time; /* strides */
+    size_t steps;          /* of the array */
+} frnn_place;
+
+static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
+    return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
+}
+
+/* A dense (steps, B, width) array. */
+frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first);
+
+#endif
