@@ -41,7 +41,7 @@ const char *frnn_h_before(const frnn_backward *g, size_t b, size_t step) {
 }
 
 size_t frnn_batch_row(const frnn_backward *g, const char *dz) {
-    return (size_t)(dz - g->dz.first) / (size_t)g->dz.batch % g->plan->B;
+    return (size_t)(dz - g->dz.first) / (size_t)g->dz.batch;
 }
 
 static char *dx_at(const frnn_backward *g, size_t b, size_t step) {
@@ -91,8 +91,8 @@ static size_t list_rows(const frnn_backward *g, size_t member, frnn_share share,
 
 static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t) {
     t->n = 0;
-    for (size_t step = steps.first; step < steps.last; step++)
-        for (size_t b = 0; b < g->plan->B; b++) {
+    for (size_t b = 0; b < g->plan->B; b++)
+        for (size_t step = steps.first; step < steps.last; step++) {
             if (!frnn_is_active(g->plan, g->tape, b, step)) continue;
             t->dz[t->n] = frnn_at(&g->dz, b, step);
             t->x[t->n] = frnn_x_at(g->plan, g->tape, b, step);
@@ -143,7 +143,9 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
     if (frnn_barrier(team)) return 1;
 
-    for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first) {
+    t.first = 1, t.n = 0;
+    if (plan->T == 0) return way->sum(g, team, member, &t, way->cell); /* the sums are zeros */
+    for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first, t.first = 0) {
         steps.first = (steps.last - 1) / g->steps * g->steps;
         if (g->tape->mask) {
             find_before(g, steps, own);

@@ -15,7 +15,7 @@ typedef struct frnn_backward {
     const frnn_gradients *gradients;
     size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
     size_t steps;     /* of a chunk */
-    frnn_place dz;    /* (steps, B, ...) */
+    frnn_place dz;    /* (B, steps, ...) */
     char *zeros;      /* whole panels over the larger of H and I */
     char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
     size_t *previous; /* (chunks, B): 1 + the last active step before a chunk, 0 if there is none */
@@ -35,9 +35,10 @@ typedef struct frnn_back_step {
     char **to;
 } frnn_back_step;
 
-/* A chunk's active tokens in order of time, all of them for every member. */
+/* A chunk's active tokens, one sequence after the other as they lie in memory; all of them for every member. */
 typedef struct frnn_tokens {
     size_t n;
+    int first;                 /* chunk of the call */
     const char **dz, **x, **h; /* h: the states before */
     char **dx;
 } frnn_tokens;

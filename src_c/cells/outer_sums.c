@@ -4,78 +4,136 @@
 
 /* Tokens whose packed panel of dz stays in the nearest cache while the tiles of x and h pass by. */
 enum { BLOCK = 256 };
+/* Panels of dz that stay in the second-level cache meanwhile. */
+enum { GROUP = 8 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t H, size_t N, void *dwx, void *dwh,
-                                        void *db, frnn_layout *l) {
-    frnn_outer_sums s = {.I = I, .H = H, .N = N, .dwx = dwx, .dwh = dwh, .db = db};
+static size_t tile_bytes(const frnn_kernels *k) { return BLOCK * k->tile * k->size; }
+
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, void *dwx, void *dwh,
+                                        void *db, int accumulate, frnn_layout *l) {
+    const frnn_kernels *k = plan->kernels;
+    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .dwx = dwx, .dwh = dwh, .db = db};
     const size_t columns = frnn_times(l, frnn_panels(k, N), k->panel);
+    /* Few columns fill a vector badly, but a tile well: then x gives the vectors, straight from where it is. */
+    const int across = N <= k->tile && I >= k->panel;
+    s.accumulate = accumulate;
     s.db_panels = frnn_take(l, columns, k->size);
     s.dz_panels = frnn_take(l, frnn_times(l, columns, BLOCK), k->size);
-    s.x_tiles = frnn_take(l, frnn_times(l, frnn_times(l, tiles_of(k, I), k->tile), BLOCK), k->size);
-    s.h_tiles = frnn_take(l, frnn_times(l, frnn_times(l, tiles_of(k, H), k->tile), BLOCK), k->size);
+    s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), tile_bytes(k)), 1);
+    s.dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
+    if (!across) s.dwx_t = NULL;
     return s;
 }
 
-void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s, int accumulate) {
+/* to (columns, rows) is the transpose of from (rows, columns). */
+static void turn(size_t size, size_t rows, size_t columns, const char *from, char *to) {
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < rows; i++, to += size) {
+            const char *element = from + (i * columns + j) * size;
+            if (size == 4) memcpy(to, element, 4);
+            else memcpy(to, element, 8);
+        }
+}
+
+void frnn_begin_outer_sums(const frnn_outer_sums *s) {
+    const frnn_kernels *k = s->kernels;
     memset(s->db_panels, 0, frnn_panels(k, s->N) * k->panel * k->size);
-    if (accumulate && s->db) memcpy(s->db_panels, s->db, s->N * k->size);
-    if (accumulate) return;
-    if (s->I) memset(s->dwx, 0, s->I * s->N * k->size);
-    memset(s->dwh, 0, s->H * s->N * k->size);
+    if (!s->accumulate) return;
+    if (s->db) memcpy(s->db_panels, s->db, s->N * k->size);
+    if (s->dwx_t) turn(k->size, s->I, s->N, s->dwx, s->dwx_t);
 }
 
-void frnn_end_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s) {
-    if (s->db) memcpy(s->db, s->db_panels, s->N * k->size);
+void frnn_end_outer_sums(const frnn_outer_sums *s) {
+    if (s->db) memcpy(s->db, s->db_panels, s->N * s->kernels->size);
+    if (s->dwx_t) turn(s->kernels->size, s->N, s->I, s->dwx_t, s->dwx);
 }
 
-static void pack_tiles(const frnn_kernels *k, size_t n, const void *const *rows, size_t columns, frnn_range tiles,
-                       char *packed) {
-    for (size_t tile = tiles.first; tile < tiles.last; tile++) {
-        const size_t i = tile * k->tile;
-        k->pack_tile(n, rows, i, frnn_least(k->tile, columns - i), packed + i * n * k->size);
-    }
-}
+/* A block of tokens. */
+typedef struct block {
+    const frnn_outer_sums *sums;
+    size_t n;
+    int fresh; /* there is no sum yet */
+} block;
 
-/* Adds n outer products to one member's part of the (tiles, panels) of a gradient (rows, N). */
-static int add_to(frnn_team *team, size_t member, const frnn_kernels *k, const frnn_outer_sums *s, size_t n,
-                  size_t rows, const char *tiles, char *gradient) {
-    const size_t height = tiles_of(k, rows);
-    const frnn_range units = frnn_part(height * frnn_panels(k, s->N), frnn_team_size(team), member);
-    for (size_t unit = units.first; unit < units.last; unit++) {
-        const size_t i = unit % height * k->tile, j = unit / height * k->panel;
-        k->outer(&(frnn_outer){.n = n,
-                               .rows = frnn_least(k->tile, rows - i),
-                               .columns = frnn_least(k->panel, s->N - j),
-                               .a = tiles + i * n * k->size,
-                               .b = s->dz_panels + j * n * k->size,
-                               .c = gradient + (i * s->N + j) * k->size,
-                               .stride = s->N});
-        if (frnn_worked(team, member, (double)n * (double)k->tile * (double)k->panel)) return 1;
+/* Adds part `part` of the tiles of a gradient (width, N) = sum of a^T dz. */
+static int add_to(frnn_team *team, size_t member, size_t part, const block *b, size_t width, const void *const *a,
+                  char *gradient) {
+    const frnn_outer_sums *s = b->sums;
+    const frnn_kernels *k = s->kernels;
+    const size_t panels = frnn_panels(k, s->N), height = tiles_of(k, width);
+    for (size_t first = 0; first < panels; first += GROUP) {
+        const size_t group = frnn_least(panels - first, GROUP);
+        const frnn_range units = frnn_part(height * group, frnn_team_size(team), part);
+        for (size_t unit = units.first; unit < units.last; unit++) {
+            const size_t i = unit / group * k->tile, j = (first + unit % group) * k->panel;
+            /* Elements that more tiles need than the next are worth a packed copy. */
+            const int begins = unit == units.first || unit % group == 0, few = group <= 2;
+            k->outer(&(frnn_outer){.n = b->n,
+                                   .rows = frnn_least(k->tile, width - i),
+                                   .columns = frnn_least(k->panel, s->N - j),
+                                   .a_rows = begins || few ? a : NULL,
+                                   .a_column = i,
+                                   .a = s->tiles + member * tile_bytes(k),
+                                   .keep = !few && unit + 1 < units.last && (unit + 1) % group != 0,
+                                   .b = s->dz_panels + j * b->n * k->size,
+                                   .c = gradient + (i * s->N + j) * k->size,
+                                   .stride = s->N,
+                                   .fresh = b->fresh});
+            if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
+        }
     }
     return 0;
 }
 
-static int add_block(frnn_team *team, size_t member, const frnn_kernels *k, const frnn_outer_sums *s, size_t n,
-                     const void *const *x, const void *const *h, const void *const *dz) {
-    const size_t size = frnn_team_size(team);
-    const frnn_range panels = frnn_part(frnn_panels(k, s->N), size, member);
-    k->pack(n, dz, 0, n, s->N, panels.first, panels.last, s->dz_panels);
+/* Adds one member's panels of the transposed dwx = sum of dz^T x. */
+static int add_across(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *dz) {
+    const frnn_outer_sums *s = b->sums;
+    const frnn_kernels *k = s->kernels;
+    const frnn_range panels = frnn_part(frnn_panels(k, s->I), frnn_team_size(team), member);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
-        const size_t column = panel * k->panel;
-        k->sum(n, s->dz_panels + column * n * k->size, s->db_panels + column * k->size);
+        const size_t j = panel * k->panel;
+        k->outer(&(frnn_outer){.n = b->n,
+                               .rows = s->N,
+                               .columns = frnn_least(k->panel, s->I - j),
+                               .a_rows = panel == panels.first ? dz : NULL,
+                               .a = s->tiles + member * tile_bytes(k),
+                               .keep = 1,
+                               .b_rows = x,
+                               .b_column = j,
+                               .c = s->dwx_t + j * k->size,
+                               .stride = s->I,
+                               .fresh = b->fresh});
+        if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
     }
-    pack_tiles(k, n, x, s->I, frnn_part(tiles_of(k, s->I), size, member), s->x_tiles);
-    pack_tiles(k, n, h, s->H, frnn_part(tiles_of(k, s->H), size, member), s->h_tiles);
-    return frnn_barrier(team) || add_to(team, member, k, s, n, s->I, s->x_tiles, s->dwx)
-           || add_to(team, member, k, s, n, s->H, s->h_tiles, s->dwh)
-           || frnn_barrier(team); /* the packed copies are about to be overwritten */
+    return 0;
 }
 
-int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_kernels *k, const frnn_outer_sums *s, size_t n,
+static int add_block(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *h,
+                     const void *const *dz) {
+    const frnn_outer_sums *s = b->sums;
+    const frnn_kernels *k = s->kernels;
+    const size_t size = frnn_team_size(team);
+    const frnn_range panels = frnn_part(frnn_panels(k, s->N), size, member);
+    k->pack(b->n, dz, 0, b->n, s->N, panels.first, panels.last, s->dz_panels);
+    for (size_t panel = panels.first; panel < panels.last; panel++) {
+        const size_t column = panel * k->panel;
+        k->sum(b->n, s->dz_panels + column * b->n * k->size, s->db_panels + column * k->size);
+    }
+    if (frnn_barrier(team)) return 1;
+    if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, member, b, s->I, x, s->dwx)) return 1;
+    /* Who got the larger part of x gets the smaller one of h. */
+    return add_to(team, member, size - 1 - member, b, s->H, h, s->dwh) || frnn_barrier(team);
+}
+
+int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz) {
-    for (size_t i = 0; i < n; i += BLOCK)
-        if (add_block(team, member, k, s, frnn_least(n - i, BLOCK), x + i, h + i, dz + i)) return 1;
+    size_t i = 0;
+    do { /* once for no tokens too: the sums must be written */
+        const block b = {.sums = s, .n = frnn_least(n - i, BLOCK), .fresh = first && i == 0 && !s->accumulate};
+        if (add_block(team, member, &b, x + i, h + i, dz + i)) return 1;
+        i += b.n;
+    } while (i < n);
     return 0;
 }

@@ -6,25 +6,28 @@
 #include "runtime/sizes.h"
 
 typedef struct frnn_outer_sums {
-    size_t I, H, N;          /* of x, h and dz */
-    void *dwx, *dwh, *db;    /* (I, N), (H, N), (N,) or NULL */
-    char *db_panels;         /* (N,) in whole panels */
-    char *dz_panels;         /* dz of a block of tokens, packed */
-    char *x_tiles, *h_tiles; /* x and h of a block of tokens, packed */
+    const frnn_kernels *kernels;
+    size_t I, H, N;       /* of x, h and dz */
+    void *dwx, *dwh, *db; /* (I, N), (H, N), (N,) or NULL */
+    int accumulate;       /* the sums start from what the gradients hold */
+    char *db_panels;      /* (N,) in whole panels */
+    char *dz_panels;      /* dz of a block of tokens, packed */
+    char *tiles;          /* per member: elements of a block of tokens, packed */
+    char *dwx_t;          /* (N, I), if that is the better way to sum; or NULL */
 } frnn_outer_sums;
 
 /* Takes the scratch memory. */
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_kernels *k, size_t I, size_t H, size_t N, void *dwx, void *dwh,
-                                        void *db, frnn_layout *l);
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, void *dwx, void *dwh,
+                                        void *db, int accumulate, frnn_layout *l);
 
-/* Before the first and after the last token; by one thread. Sums start from zero, or accumulate: from what the gradients
- * hold. */
-void frnn_begin_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s, int accumulate);
-void frnn_end_outer_sums(const frnn_kernels *k, const frnn_outer_sums *s);
+/* Before the first and after the last token; by one thread. */
+void frnn_begin_outer_sums(const frnn_outer_sums *s);
+void frnn_end_outer_sums(const frnn_outer_sums *s);
 
-/* Adds n tokens, given by row pointers; by all members of the team. Members share the tiles of the result, so that every
- * element is summed by one of them, over the tokens in their order. Nonzero: the team is stopping. */
-int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_kernels *k, const frnn_outer_sums *s, size_t n,
+/* Adds n tokens, given by row pointers; by all members of the team, `first` in the first call after the beginning. Members
+ * share the tiles of the result, so that every element is summed by one of them, over the tokens in their order.
+ * Nonzero: the team is stopping. */
+int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz);
 
 #endif

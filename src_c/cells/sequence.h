@@ -46,7 +46,7 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
 }
 
-/* A dense (steps, B, width) array. */
+/* A dense (B, steps, width) array. */
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first);
 
 #endif

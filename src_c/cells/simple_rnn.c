@@ -164,7 +164,8 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), plan->H);
     g.wh_t = frnn_take(l, frnn_times(l, columns, plan->H), k->size);
     g.dropped = frnn_take(l, tape->dropout ? states : 0, k->size);
-    g.sums = frnn_lay_out_outer_sums(k, plan->I, plan->H, plan->H, gradients->dwx, gradients->dwh, gradients->db, l);
+    g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, gradients->dwx, gradients->dwh, gradients->db,
+                                     gradients->accumulate, l);
     return g;
 }
 
@@ -213,7 +214,7 @@ static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frn
         for (size_t i = 0; i < t->n; i++) t->h[i] = own->dropped + i * row;
         if (frnn_barrier(team)) return 1;
     }
-    return frnn_add_outer_products(team, member, k, &own->sums, t->n, (const void *const *)t->x,
+    return frnn_add_outer_products(team, member, &own->sums, t->first, t->n, (const void *const *)t->x,
                                    (const void *const *)t->h, (const void *const *)t->dz);
 }
 
@@ -254,8 +255,8 @@ frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_tape *tap
     frnn_layout l = {.memory = scratch};
     const backward g = lay_out_backward(plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
-    frnn_begin_outer_sums(plan->kernels, &g.sums, gradients->accumulate);
+    frnn_begin_outer_sums(&g.sums);
     const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, 1), backward_member, (void *)&g);
-    frnn_end_outer_sums(plan->kernels, &g.sums);
+    frnn_end_outer_sums(&g.sums);
     return status;
 }

@@ -30,12 +30,18 @@ typedef struct frnn_product {
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
 typedef struct frnn_outer {
-    size_t n;             /* how many outer products, may be 0 */
-    size_t rows, columns; /* of this tile of c: at most `tile`, at most `panel` */
-    const void *a;        /* n x tile, one packed tile */
-    const void *b;        /* n x panel, one packed panel */
-    void *c;              /* rows x columns */
-    size_t stride;        /* elements from one row of c to the next */
+    size_t n;                  /* how many outer products, may be 0 */
+    size_t rows, columns;      /* of this tile of c: at most `tile`, at most `panel` */
+    const void *const *a_rows; /* n rows that hold a from a_column on; NULL: `a` holds it */
+    size_t a_column;
+    void *a;                   /* n x tile, packed; memory for that if there are a_rows */
+    int keep;                  /* leave a there, packed */
+    const void *const *b_rows; /* n rows that hold b from b_column on; NULL: `b` holds it */
+    size_t b_column;
+    const void *b; /* n x panel, one packed panel */
+    void *c;       /* rows x columns */
+    size_t stride; /* elements from one row of c to the next */
+    int fresh;     /* c = a^T b instead */
 } frnn_outer;
 
 struct frnn_kernels {
@@ -53,8 +59,6 @@ struct frnn_kernels {
                  void *packed);
     /* The packed N x K transpose of a packed K x N matrix, panels first <= p < last of the transpose. */
     void (*transpose)(size_t K, size_t N, const void *packed, size_t first, size_t last, void *transposed);
-    /* One tile (n x tile, padded with zeros) from columns `column` .. `column + width - 1` of n rows. */
-    void (*pack_tile)(size_t n, const void *const *rows, size_t column, size_t width, void *packed);
     /* sum (panel,) += the sum of the n rows of one packed panel. */
     void (*sum)(size_t n, const void *panel, void *sum);
 

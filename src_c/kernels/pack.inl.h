@@ -52,14 +52,3 @@ static void F(transpose)(size_t K, size_t N, const void *packed, size_t first, s
         }
     }
 }
-
-static void F(pack_tile)(size_t n, const void *const *rows, size_t column, size_t width, void *packed) {
-    assert(width <= ROWS);
-    REAL *to = packed;
-    for (size_t i = 0; i < n; i++, to += ROWS) {
-        const REAL *from = (const REAL *)rows[i] + column;
-        if (width == ROWS) memcpy(to, from, ROWS * sizeof(REAL));
-        else
-            for (size_t r = 0; r < ROWS; r++) to[r] = r < width ? from[r] : 0;
-    }
-}

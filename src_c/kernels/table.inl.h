@@ -11,6 +11,7 @@
 #include "kernels/activations.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
 
 const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
@@ -23,7 +24,6 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .outer = F(outer),
     .pack = F(pack),
     .transpose = F(transpose),
-    .pack_tile = F(pack_tile),
     .sum = F(sum),
     .activate = F(activate),
     .differentiate = F(differentiate),
