@@ -127,7 +127,8 @@ FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, si
 /* Elements that are activated together, still in the nearest cache after they were stored. */
 enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 
-static void F(product)(const frnn_product *g) {
+/* Panel by panel: each comes from its cache once for all rows. */
+static void F(panels)(const frnn_product *g) {
     size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) ? 2 : 1; /* panels of a tile */
     /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
     const size_t tiles = (g->rows + ROWS - 1) / ROWS;
@@ -150,5 +151,29 @@ static void F(product)(const frnn_product *g) {
         if (panel + width < g->last && g->rows * (end + PANEL - activated) <= F(ACTIVATED)) continue;
         FRNN_FOR_ACTIVATION(g->activation, F(activate_rows), g->c, g->rows, activated, end - activated);
         activated = end;
+    }
+}
+
+/* Bytes of b that stay in the nearest cache beside everything else; and panels that make it worth while. */
+enum { F(NEAR) = 24 * 1024, F(MANY) = 4 };
+
+static void F(product)(const frnn_product *g) {
+    const size_t K = g->term[0].K + g->term[1].K, tiles = (g->rows + ROWS - 1) / ROWS;
+    const size_t near = F(NEAR) / (K * PANEL * sizeof(REAL) + 1);
+    if (tiles <= 1 || near < F(MANY) || g->last - g->first < F(MANY)) {
+        F(panels)(g);
+        return;
+    }
+    /* Few k and many columns: c is what goes through the caches, so it is written in the order of memory. */
+    frnn_product part = *g;
+    for (; part.first < g->last; part.first = part.last) {
+        part.last = g->last - part.first > near ? part.first + near : g->last;
+        for (size_t i = 0, row = 0; i < tiles; i++, row += part.rows) {
+            part.rows = (g->rows - row + tiles - i - 1) / (tiles - i);
+            for (int t = 0; t < 2; t++)
+                if (g->term[t].K) part.term[t].a = g->term[t].a + row;
+            part.c = g->c + row;
+            F(panels)(&part);
+        }
     }
 }
