@@ -33,8 +33,10 @@ cdef extern from "fastrnn.h" nogil:
         size_t threads
         int (*poll)(void *) noexcept nogil
         void *poll_arg
+        frnn_activation recurrent_activation
+        int reset_after
 
-    ctypedef struct frnn_simple_rnn_tape:
+    ctypedef struct frnn_tape:
         const void *prepared
         const void *x
         ptrdiff_t x_batch, x_time
@@ -43,8 +45,10 @@ cdef extern from "fastrnn.h" nogil:
         const uint8_t *mask
         void *y
         ptrdiff_t y_batch, y_time
+        const void *c0
+        void *gates
 
-    ctypedef struct frnn_simple_rnn_gradients:
+    ctypedef struct frnn_gradients:
         const void *dy
         ptrdiff_t dy_batch, dy_time
         const void *dh_last
@@ -53,6 +57,30 @@ cdef extern from "fastrnn.h" nogil:
         void *dwx
         void *dwh
         void *db
+        const void *dc_last
+        void *dc0
+        int accumulate
+
+    ctypedef struct frnn_cell:
+        size_t gates
+        frnn_status (*prepared_size)(const frnn_plan *plan, size_t *bytes) noexcept nogil
+        frnn_status (*prepare)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                               void *prepared) noexcept nogil
+        frnn_status (*prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                                     const void *prepared, int *same) noexcept nogil
+        frnn_status (*kept)(const frnn_plan *plan, size_t *elements) noexcept nogil
+        frnn_status (*forward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape,
+                                            size_t *bytes) noexcept nogil
+        frnn_status (*forward)(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *c_last,
+                               void *scratch) noexcept nogil
+        frnn_status (*backward_steps)(const frnn_plan *plan, size_t *steps) noexcept nogil
+        frnn_status (*backward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape,
+                                             const frnn_gradients *gradients, size_t *bytes) noexcept nogil
+        frnn_status (*backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
+                                void *scratch) noexcept nogil
+
+    ctypedef frnn_tape frnn_simple_rnn_tape
+    ctypedef frnn_gradients frnn_simple_rnn_gradients
 
     ctypedef struct frnn_api:
         int version
@@ -66,14 +94,17 @@ cdef extern from "fastrnn.h" nogil:
                                           void *prepared) noexcept nogil
         frnn_status (*simple_rnn_prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                                 const void *prepared, int *same) noexcept nogil
-        frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
+        frnn_status (*simple_rnn_forward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape,
                                                        size_t *bytes) noexcept nogil
-        frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last,
+        frnn_status (*simple_rnn_forward)(const frnn_plan *plan, const frnn_tape *tape, void *h_last,
                                           void *scratch) noexcept nogil
-        frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                                                        const frnn_simple_rnn_gradients *gradients,
+        frnn_status (*simple_rnn_backward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape,
+                                                        const frnn_gradients *gradients,
                                                         size_t *bytes) noexcept nogil
-        frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_simple_rnn_tape *tape,
-                                           const frnn_simple_rnn_gradients *gradients, void *scratch) noexcept nogil
+        frnn_status (*simple_rnn_backward)(const frnn_plan *plan, const frnn_tape *tape,
+                                           const frnn_gradients *gradients, void *scratch) noexcept nogil
+        const frnn_cell *simple_rnn
+        const frnn_cell *gru
+        const frnn_cell *lstm
 
     const frnn_api *frnn_get_api() noexcept

@@ -8,6 +8,7 @@ release the GIL once.
 from typing import Any, Final, Self, final
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
 _States = tuple[_Array | None, ...]
@@ -24,6 +25,7 @@ def compiler() -> str: ...
 def address(array: _Array) -> int: ...
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
 
+@disjoint_base
 class Weights:
     """The prepared weights of a layer; a layer's own class makes them."""
 

@@ -6,6 +6,7 @@ depends on NumPy's headers. A call takes all its buffers, checks them against th
 the GIL released once, and gives the buffers back.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT,
     PyBUF_STRIDES,
@@ -116,8 +117,12 @@ cdef int poll(void *unused) noexcept with gil:
 
 # ---- arrays ----
 
+ctypedef void *pointer
+ctypedef const void *const_pointer
+ctypedef Py_buffer *buffer_pointer
+
 cdef enum:
-    MOST_ARRAYS = 16
+    MOST_ARRAYS = 24
 
 cdef enum access:
     READ = 0
@@ -137,7 +142,7 @@ cdef void release(arrays *a) noexcept:
         PyBuffer_Release(&a.views[a.count])
 
 
-cdef arrays like(SimpleRNNWeights weights) noexcept:
+cdef arrays like(Weights weights) noexcept:
     # No arrays yet, to be of the weights' type.
     cdef arrays a
     a.count, a.code, a.size = 0, weights.code, weights.size
@@ -237,48 +242,64 @@ def activate(str activation not None, x, out):
         release(&a)
 
 
-# ---- SimpleRNN ----
+# ---- weights ----
 
-cdef class SimpleRNNWeights:
+cdef class Weights:
+    cdef const frnn_cell *cell
     cdef const frnn_kernels *kernels
     cdef void *prepared
     cdef readonly Py_ssize_t inputs
     cdef readonly Py_ssize_t units
+    cdef readonly Py_ssize_t kept
     cdef readonly str isa
     cdef char code
     cdef Py_ssize_t size
     cdef bint biased
+    cdef bint _reset_after
 
-    def __cinit__(self, kernel, recurrent_kernel, bias=None):
+    def __cinit__(self, *args, **kwargs):
+        if type(self) is Weights:
+            raise TypeError("Weights are made by the class of a layer, as SimpleRNNWeights")
+
+    cdef int prepare(self, const frnn_cell *cell, kernel, recurrent_kernel, bias, bint reset_after) except -1:
         cdef arrays a
         cdef frnn_plan plan
         cdef frnn_status status
         cdef size_t bytes
-        cdef const void *wx
-        cdef const void *wh
-        cdef const void *b
+        cdef const_pointer[3] from_
+        self.cell = cell
         self.code = c"d" if memoryview(kernel).format == "d" else c"f"
         self.size = 8 if self.code == c"d" else 4
         self.kernels = api.kernels(isa, FRNN_F64 if self.code == c"d" else FRNN_F32)
         self.isa = isa.decode()
         self.biased = bias is not None
-        self.inputs, self.units = kernel.shape
+        self._reset_after = reset_after
+        self.inputs, self.units = kernel.shape[0], recurrent_kernel.shape[0]
         plan = self.plan(0, 0)
         a = like(self)
         try:
-            wx = matrix(&a, kernel, "kernel", READ, self.inputs, self.units)
-            wh = matrix(&a, recurrent_kernel, "recurrent_kernel", READ, self.units, self.units)
-            b = vector(&a, bias, "bias", READ, self.units)
-            check(api.simple_rnn_prepared_size(&plan, &bytes))
+            self.take(&a, kernel, recurrent_kernel, bias, from_)
+            check(cell.prepared_size(&plan, &bytes))
             self.prepared = allocate(bytes)
             with nogil:
-                status = api.simple_rnn_prepare(&plan, wx, wh, b, self.prepared)
+                status = cell.prepare(&plan, from_[0], from_[1], from_[2], self.prepared)
             check(status)
+            check(cell.kept(&plan, &bytes))
+            self.kept = bytes
         finally:
             release(&a)
+        return 0
 
     def __dealloc__(self):
         free(self.prepared)
+
+    @property
+    def gates(self):
+        return self.cell.gates
+
+    @property
+    def states(self):
+        return 2 if self.cell == api.lstm else 1
 
     @property
     def dtype(self):
@@ -287,20 +308,29 @@ cdef class SimpleRNNWeights:
     def matches(self, kernel, recurrent_kernel, bias):
         cdef arrays a = like(self)
         cdef frnn_plan plan = self.plan(0, 0)
-        cdef const void *wx
-        cdef const void *wh
-        cdef const void *b
+        cdef const_pointer[3] from_
         cdef int same = 0
         if (bias is not None) != self.biased:
             return False
         try:
-            wx = matrix(&a, kernel, "kernel", READ, self.inputs, self.units)
-            wh = matrix(&a, recurrent_kernel, "recurrent_kernel", READ, self.units, self.units)
-            b = vector(&a, bias, "bias", READ, self.units)
-            check(api.simple_rnn_prepared_from(&plan, wx, wh, b, self.prepared, &same))
+            self.take(&a, kernel, recurrent_kernel, bias, from_)
+            check(self.cell.prepared_from(&plan, from_[0], from_[1], from_[2], self.prepared, &same))
         finally:
             release(&a)
         return same != 0
+
+    cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, const void **from_) except -1:
+        # Where the user's matrices are.
+        cdef Py_ssize_t columns = self.cell.gates * self.units
+        from_[0] = matrix(a, kernel, "kernel", READ, self.inputs, columns)
+        from_[1] = matrix(a, recurrent_kernel, "recurrent_kernel", READ, self.units, columns)
+        from_[2] = self.bias(a, bias, "bias", READ)
+        return 0
+
+    cdef void *bias(self, arrays *a, object array, str name, access mode) except? NULL:
+        # Where the bias or its gradient is; NULL for None.
+        cdef Py_ssize_t columns = self.cell.gates * self.units
+        return matrix(a, array, name, mode, 2, columns) if self._reset_after else vector(a, array, name, mode, columns)
 
     cdef frnn_plan plan(self, Py_ssize_t B, Py_ssize_t T) noexcept:
         cdef frnn_plan plan
@@ -309,53 +339,157 @@ cdef class SimpleRNNWeights:
         plan.B, plan.T, plan.I, plan.H = B, T, self.inputs, self.units
         plan.threads = threads
         plan.poll = poll
+        plan.reset_after = self._reset_after
         return plan
 
 
-cdef struct simple_rnn_call:
+@cython.final
+cdef class SimpleRNNWeights(Weights):
+    def __cinit__(self, kernel, recurrent_kernel, bias=None):
+        self.prepare(api.simple_rnn, kernel, recurrent_kernel, bias, False)
+
+
+@cython.final
+cdef class GRUWeights(Weights):
+    def __cinit__(self, kernel, recurrent_kernel, bias=None, bint reset_after=True):
+        self.prepare(api.gru, kernel, recurrent_kernel, bias, reset_after)
+
+    @property
+    def reset_after(self):
+        return self._reset_after
+
+
+@cython.final
+cdef class LSTMWeights(Weights):
+    def __cinit__(self, kernel, recurrent_kernel, bias=None):
+        self.prepare(api.lstm, kernel, recurrent_kernel, bias, False)
+
+
+# ---- calls ----
+
+cdef struct call:
     frnn_plan plan
-    frnn_simple_rnn_tape tape
+    frnn_tape tape
 
 
-cdef int open_call(simple_rnn_call *c, arrays *a, SimpleRNNWeights weights, x, y, h0, mask, dropout, access y_mode,
-                   str activation, bint go_backwards, bint zero_output_for_mask) except -1:
+cdef int states(arrays *a, Weights weights, object given, str name, access mode, Py_ssize_t B,
+                void **found) except -1:
+    # Where the states' (B, H) arrays are; NULL for None.
+    cdef Py_ssize_t i, count = 2 if weights.cell == api.lstm else 1
+    found[0] = found[1] = NULL
+    if given is None:
+        return 0
+    if len(given) != count:
+        raise ValueError(f"{name} must hold {count} states, got {len(given)}")
+    for i in range(count):
+        found[i] = matrix(a, given[i], name, mode, B, weights.units)
+    return 0
+
+
+cdef void *dense(arrays *a, object array, str name, access mode, Py_ssize_t n, Py_ssize_t rows,
+                 Py_ssize_t columns) except? NULL:
+    # Where a dense (n, rows, columns) array lies; NULL for None.
+    cdef Py_buffer *view
+    if array is None:
+        return NULL
+    view = sequences(a, array, name, mode, n, rows, columns)
+    if not PyBuffer_IsContiguous(view, c"C"):
+        raise ValueError(f"{name} must be dense")
+    return view.buf
+
+
+cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, mask, dropout, access mode,
+                   str activation, str recurrent_activation, bint go_backwards,
+                   bint zero_output_for_mask) except -1:
     # What forward and backward have in common: the plan and the tape.
     cdef Py_buffer *view = sequences(a, x, "x", READ, -1, -1, weights.inputs)
     cdef Py_ssize_t B = view.shape[0], T = view.shape[1]
     cdef Py_ssize_t[2] tokens = [B, T]
+    cdef pointer[2] first
+    memset(c, 0, sizeof(c[0]))
     c.plan = weights.plan(B, T)
     c.plan.activation = ACTIVATIONS[activation]
+    c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
     c.plan.go_backwards = go_backwards
     c.plan.zero_output_for_mask = zero_output_for_mask
     c.tape.prepared = weights.prepared
     c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
-    c.tape.h0 = matrix(a, h0, "h0", READ, B, weights.units)
-    c.tape.dropout = matrix(a, dropout, "dropout", READ, B, weights.units)
-    c.tape.mask = NULL
+    states(a, weights, initial, "initial", READ, B, first)
+    c.tape.h0, c.tape.c0 = first[0], first[1]
+    if weights.cell.gates == 1:
+        c.tape.dropout = matrix(a, dropout, "dropout", READ, B, weights.units)
+    else:
+        c.tape.dropout = dense(a, dropout, "dropout", READ, weights.cell.gates, B, weights.units)
     if mask is not None:
         c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, mask=True).buf
-    c.tape.y, c.tape.y_batch, c.tape.y_time = NULL, 0, 0
     if y is not None:
-        view = sequences(a, y, "y", y_mode, B, T, weights.units)
+        view = sequences(a, y, "y", mode, B, T, weights.units)
         c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
+    c.tape.gates = dense(a, gates, "gates", mode, T, B, weights.kept)
     return 0
 
 
-def simple_rnn_forward(SimpleRNNWeights weights not None, x, y, h_last, h0, mask, dropout, str activation,
-                       bint go_backwards, bint zero_output_for_mask):
+def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates, str activation,
+            str recurrent_activation, bint go_backwards, bint zero_output_for_mask):
     cdef arrays a = like(weights)
-    cdef simple_rnn_call c
+    cdef call c
     cdef frnn_status status
-    cdef void *last
+    cdef pointer[2] final
     cdef void *scratch = NULL
     cdef size_t bytes
     try:
-        open_call(&c, &a, weights, x, y, h0, mask, dropout, WRITE, activation, go_backwards, zero_output_for_mask)
-        last = matrix(&a, h_last, "h_last", WRITE, c.plan.B, weights.units)
-        check(api.simple_rnn_forward_scratch_size(&c.plan, &c.tape, &bytes))
+        open_call(&c, &a, weights, x, y, gates, initial, mask, dropout, WRITE, activation, recurrent_activation,
+                  go_backwards, zero_output_for_mask)
+        states(&a, weights, last, "last", WRITE, c.plan.B, final)
+        check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
         scratch = allocate(bytes)
         with nogil:
-            status = api.simple_rnn_forward(&c.plan, &c.tape, last, scratch)
+            status = weights.cell.forward(&c.plan, &c.tape, final[0], final[1], scratch)
+        check(status)
+    finally:
+        free(scratch)
+        release(&a)
+
+
+def backward_steps(Weights weights not None, Py_ssize_t batch):
+    cdef frnn_plan plan = weights.plan(batch, 1)
+    cdef size_t steps
+    check(weights.cell.backward_steps(&plan, &steps))
+    return steps
+
+
+def backward(Weights weights not None, x, y not None, gates, initial, mask, dropout, str activation,
+             str recurrent_activation, bint go_backwards, bint zero_output_for_mask, dy, dlast, dx,
+             dinitial not None, dkernel not None, drecurrent not None, dbias, bint accumulate):
+    cdef arrays a = like(weights)
+    cdef call c
+    cdef frnn_gradients g
+    cdef frnn_status status
+    cdef Py_buffer *view
+    cdef pointer[2] found
+    cdef Py_ssize_t columns = weights.cell.gates * weights.units
+    cdef void *scratch = NULL
+    cdef size_t bytes
+    memset(&g, 0, sizeof(g))
+    try:
+        open_call(&c, &a, weights, x, y, gates, initial, mask, dropout, READ, activation, recurrent_activation,
+                  go_backwards, zero_output_for_mask)
+        if dy is not None:
+            view = sequences(&a, dy, "dy", READ, c.plan.B, c.plan.T, weights.units)
+            g.dy, g.dy_batch, g.dy_time = view.buf, view.strides[0], view.strides[1]
+        states(&a, weights, dlast, "dlast", READ, c.plan.B, found)
+        g.dh_last, g.dc_last = found[0], found[1]
+        g.dx = dense(&a, dx, "dx", WRITE, c.plan.B, c.plan.T, weights.inputs)
+        states(&a, weights, dinitial, "dinitial", WRITE, c.plan.B, found)
+        g.dh0, g.dc0 = found[0], found[1]
+        g.dwx = matrix(&a, dkernel, "dkernel", WRITE, weights.inputs, columns)
+        g.dwh = matrix(&a, drecurrent, "drecurrent", WRITE, weights.units, columns)
+        g.db = weights.bias(&a, dbias, "dbias", WRITE)
+        g.accumulate = accumulate
+        check(weights.cell.backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
+        scratch = allocate(bytes)
+        with nogil:
+            status = weights.cell.backward(&c.plan, &c.tape, &g, scratch)
         check(status)
     finally:
         free(scratch)
@@ -366,37 +500,58 @@ cdef bint apart(Py_buffer *a, Py_buffer *b) noexcept:
     return <char *> a.buf + a.len <= <char *> b.buf or <char *> b.buf + b.len <= <char *> a.buf
 
 
-def simple_rnn_step(SimpleRNNWeights weights not None, x, h0, out, str activation, size_t most_work):
+cdef bint are_apart(Py_buffer *source, Py_buffer **from_, Py_buffer **to, int count) noexcept:
+    # Whether what is written meets nothing but the state that it takes the place of.
+    cdef int i, j
+    for i in range(count):
+        if not apart(source, to[i]):
+            return False
+        for j in range(count):
+            if not (i == j and from_[i].buf == to[i].buf or apart(from_[i], to[j])):
+                return False
+            if j < i and not apart(to[i], to[j]):
+                return False
+    return True
+
+
+def step(Weights weights not None, x, tuple states not None, tuple out not None, str activation,
+         str recurrent_activation, size_t most_work):
     cdef arrays a = like(weights)
-    cdef simple_rnn_call c
+    cdef call c
     cdef frnn_status status
     cdef Py_buffer *source
-    cdef Py_buffer *state
-    cdef Py_buffer *target
+    cdef buffer_pointer[2] from_
+    cdef buffer_pointer[2] to
     cdef Py_ssize_t[2] shape = [-1, weights.inputs]
+    cdef int i, count = 2 if weights.cell == api.lstm else 1
     cdef void *scratch = NULL
     cdef size_t bytes
+    if len(states) != count or len(out) != count:
+        return False
     memset(&c, 0, sizeof(c))
     try:
         try:
             source = take(&a, x, "x", READ, 2, shape)
             shape[0], shape[1] = source.shape[0], weights.units
-            target = take(&a, out, "out", WRITE, 2, shape)
-            state = target if h0 is out else take(&a, h0, "h0", READ, 2, shape)
+            for i in range(count):
+                to[i] = take(&a, out[i], "out", WRITE, 2, shape)
+                from_[i] = to[i] if states[i] is out[i] else take(&a, states[i], "states", READ, 2, shape)
         except (BufferError, TypeError, ValueError):
             return False
         c.plan = weights.plan(shape[0], 1)
         c.plan.activation = ACTIVATIONS[activation]
-        if not (apart(source, target) and (state.buf == target.buf or apart(state, target))):
+        c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
+        if not are_apart(source, from_, to, count):
             return False
-        if c.plan.B and (c.plan.I + c.plan.H) * c.plan.H > most_work // c.plan.B:
+        if c.plan.B and (c.plan.I + c.plan.H) * c.plan.H * weights.cell.gates > most_work // c.plan.B:
             return False
-        c.tape.prepared, c.tape.h0 = weights.prepared, state.buf
+        c.tape.prepared, c.tape.h0 = weights.prepared, from_[0].buf
+        c.tape.c0 = from_[1].buf if count == 2 else NULL
         c.tape.x, c.tape.x_batch = source.buf, source.strides[0]
-        check(api.simple_rnn_forward_scratch_size(&c.plan, &c.tape, &bytes))
+        check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
         scratch = allocate(bytes)
         with nogil:
-            status = api.simple_rnn_forward(&c.plan, &c.tape, target.buf, scratch)
+            status = weights.cell.forward(&c.plan, &c.tape, to[0].buf, to[1].buf if count == 2 else NULL, scratch)
         check(status)
     finally:
         free(scratch)
@@ -404,37 +559,20 @@ def simple_rnn_step(SimpleRNNWeights weights not None, x, h0, out, str activatio
     return True
 
 
+# ---- SimpleRNN ----
+
+def simple_rnn_forward(SimpleRNNWeights weights not None, x, y, h_last, h0, mask, dropout, str activation,
+                       bint go_backwards, bint zero_output_for_mask):
+    forward(weights, x, y, (h_last,), (h0,), mask, dropout, None, activation, "linear", go_backwards,
+            zero_output_for_mask)
+
+
+def simple_rnn_step(SimpleRNNWeights weights not None, x, h0, out, str activation, size_t most_work):
+    return step(weights, x, (h0,), (out,), activation, "linear", most_work)
+
+
 def simple_rnn_backward(SimpleRNNWeights weights not None, x, y not None, h0, mask, dropout, str activation,
                         bint go_backwards, bint zero_output_for_mask, dy, dh_last, dx, dh0 not None,
                         dkernel not None, drecurrent not None, dbias):
-    cdef arrays a = like(weights)
-    cdef simple_rnn_call c
-    cdef frnn_simple_rnn_gradients g
-    cdef frnn_status status
-    cdef Py_buffer *view
-    cdef void *scratch = NULL
-    cdef size_t bytes
-    memset(&g, 0, sizeof(g))
-    try:
-        open_call(&c, &a, weights, x, y, h0, mask, dropout, READ, activation, go_backwards, zero_output_for_mask)
-        if dy is not None:
-            view = sequences(&a, dy, "dy", READ, c.plan.B, c.plan.T, weights.units)
-            g.dy, g.dy_batch, g.dy_time = view.buf, view.strides[0], view.strides[1]
-        g.dh_last = matrix(&a, dh_last, "dh_last", READ, c.plan.B, weights.units)
-        if dx is not None:
-            view = sequences(&a, dx, "dx", WRITE, c.plan.B, c.plan.T, weights.inputs)
-            if not PyBuffer_IsContiguous(view, c"C"):
-                raise ValueError("dx must be dense")
-            g.dx = view.buf
-        g.dh0 = matrix(&a, dh0, "dh0", WRITE, c.plan.B, weights.units)
-        g.dwx = matrix(&a, dkernel, "dkernel", WRITE, weights.inputs, weights.units)
-        g.dwh = matrix(&a, drecurrent, "drecurrent", WRITE, weights.units, weights.units)
-        g.db = vector(&a, dbias, "dbias", WRITE, weights.units)
-        check(api.simple_rnn_backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
-        scratch = allocate(bytes)
-        with nogil:
-            status = api.simple_rnn_backward(&c.plan, &c.tape, &g, scratch)
-        check(status)
-    finally:
-        free(scratch)
-        release(&a)
+    backward(weights, x, y, None, (h0,), mask, dropout, activation, "linear", go_backwards, zero_output_for_mask, dy,
+             (dh_last,), dx, (dh0,), dkernel, drecurrent, dbias, False)

@@ -138,12 +138,12 @@ typedef struct frnn_api {
                                        void *scratch);
 
     /* h = act(x wx + b + h' wh), h' being the state before. */
-    frnn_cell simple_rnn;
+    const frnn_cell *simple_rnn;
     /* z, r = rec_act(x wx + b + h' wh); h = z h' + (1 - z) g with g = act(x wx + b + (r h') wh), or with reset_after
      * g = act(x wx + b[0] + r (h' wh + b[1])). */
-    frnn_cell gru;
+    const frnn_cell *gru;
     /* i, f, o = rec_act(x wx + b + h' wh), g = act(x wx + b + h' wh); c = f c' + i g; h = o act(c). */
-    frnn_cell lstm;
+    const frnn_cell *lstm;
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

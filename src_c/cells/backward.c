@@ -9,7 +9,8 @@ size_t frnn_backward_chunk(const frnn_plan *plan, size_t width) {
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                     size_t gates, size_t width, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    const size_t size = k->size, threads = frnn_most_members(plan), steps = frnn_backward_chunk(plan, width);
+    const size_t size = k->size, threads = frnn_most_members(plan);
+    const size_t steps = frnn_most(frnn_least(frnn_backward_chunk(plan, width), plan->T), 1);
     const size_t h_columns = frnn_times(l, frnn_panels(k, plan->H), k->panel);
     const size_t x_columns = frnn_times(l, frnn_panels(k, plan->I), k->panel);
     const size_t tokens = frnn_times(l, steps, plan->B), pointers = frnn_times(l, threads, tokens);

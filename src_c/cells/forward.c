@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include "cells/gates.h"
+
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
     f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
+    f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
     f.zeros = frnn_take(l, tape->h0 ? 0 : plan->H, size);
     f.h = frnn_take(l, tape->y ? 0 : frnn_times(l, plan->B, plan->H), size);
@@ -25,14 +28,10 @@ void frnn_begin_forward(const frnn_forward *f) {
     if (!f->tape->h0) memset(f->zeros, 0, f->plan->H * f->plan->kernels->size);
 }
 
-frnn_range frnn_gate_panels(const frnn_plan *plan, size_t gates, frnn_range panels) {
-    const size_t all = frnn_panels(plan->kernels, gates * plan->H);
-    return (frnn_range){frnn_least(panels.first * gates, all), frnn_least(panels.last * gates, all)};
-}
-
 /* x wx + b for the chunk's active tokens. */
 static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
-    const frnn_range rows = s->share.rows, panels = frnn_gate_panels(f->plan, f->gates, s->share.panels);
+    const frnn_range rows = s->share.rows,
+                     panels = frnn_gate_panels(f->plan->kernels, f->plan->H, f->gates, s->share.panels);
     const ptrdiff_t stride = f->z.batch, x_stride = f->tape->x_batch;
     size_t n = 0;
     for (size_t step = steps.first; step < steps.last; step++) {

@@ -60,7 +60,4 @@ void frnn_begin_forward(const frnn_forward *f);
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
                     frnn_step_function recur, const void *cell);
 
-/* Panels of a matrix that holds gates side by side in every panel: those that belong to some panels of units. */
-frnn_range frnn_gate_panels(const frnn_plan *plan, size_t gates, frnn_range panels);
-
 #endif

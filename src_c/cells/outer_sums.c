@@ -11,10 +11,10 @@ static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->ti
 
 static size_t tile_bytes(const frnn_kernels *k) { return BLOCK * k->tile * k->size; }
 
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, void *dwx, void *dwh,
-                                        void *db, int accumulate, frnn_layout *l) {
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
+                                        void *dwh, void *db, int accumulate, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .dwx = dwx, .dwh = dwh, .db = db};
+    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh, .db = db};
     const size_t columns = frnn_times(l, frnn_panels(k, N), k->panel);
     /* Few columns fill a vector badly, but a tile well: then x gives the vectors, straight from where it is. */
     const int across = N <= k->tile && I >= k->panel;
@@ -27,13 +27,19 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t 
     return s;
 }
 
+typedef struct matrix {
+    char *first;
+    size_t stride; /* elements */
+} matrix;
+
 /* to (columns, rows) is the transpose of from (rows, columns). */
-static void turn(size_t size, size_t rows, size_t columns, const char *from, char *to) {
-    for (size_t j = 0; j < columns; j++)
-        for (size_t i = 0; i < rows; i++, to += size) {
-            const char *element = from + (i * columns + j) * size;
-            if (size == 4) memcpy(to, element, 4);
-            else memcpy(to, element, 8);
+static void turn(size_t size, size_t rows, size_t columns, matrix from, matrix to) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++) {
+            const char *element = from.first + (i * from.stride + j) * size;
+            char *const place = to.first + (j * to.stride + i) * size;
+            if (size == 4) memcpy(place, element, 4);
+            else memcpy(place, element, 8);
         }
 }
 
@@ -42,12 +48,12 @@ void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     memset(s->db_panels, 0, frnn_panels(k, s->N) * k->panel * k->size);
     if (!s->accumulate) return;
     if (s->db) memcpy(s->db_panels, s->db, s->N * k->size);
-    if (s->dwx_t) turn(k->size, s->I, s->N, s->dwx, s->dwx_t);
+    if (s->dwx_t) turn(k->size, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){s->dwx_t, s->I});
 }
 
 void frnn_end_outer_sums(const frnn_outer_sums *s) {
     if (s->db) memcpy(s->db, s->db_panels, s->N * s->kernels->size);
-    if (s->dwx_t) turn(s->kernels->size, s->N, s->I, s->dwx_t, s->dwx);
+    if (s->dwx_t) turn(s->kernels->size, s->N, s->I, (matrix){s->dwx_t, s->I}, (matrix){s->dwx, s->stride});
 }
 
 /* A block of tokens. */
@@ -78,8 +84,8 @@ static int add_to(frnn_team *team, size_t member, size_t part, const block *b, s
                                    .a = s->tiles + member * tile_bytes(k),
                                    .keep = !few && unit + 1 < units.last && (unit + 1) % group != 0,
                                    .b = s->dz_panels + j * b->n * k->size,
-                                   .c = gradient + (i * s->N + j) * k->size,
-                                   .stride = s->N,
+                                   .c = gradient + (i * s->stride + j) * k->size,
+                                   .stride = s->stride,
                                    .fresh = b->fresh});
             if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
         }

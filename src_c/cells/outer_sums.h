@@ -7,7 +7,8 @@
 
 typedef struct frnn_outer_sums {
     const frnn_kernels *kernels;
-    size_t I, H, N;       /* of x, h and dz */
+    size_t I, H, N;       /* of x, h and dz; I or H may be 0 */
+    size_t stride;        /* elements between the rows of dwx and of dwh */
     void *dwx, *dwh, *db; /* (I, N), (H, N), (N,) or NULL */
     int accumulate;       /* the sums start from what the gradients hold */
     char *db_panels;      /* (N,) in whole panels */
@@ -17,8 +18,8 @@ typedef struct frnn_outer_sums {
 } frnn_outer_sums;
 
 /* Takes the scratch memory. */
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, void *dwx, void *dwh,
-                                        void *db, int accumulate, frnn_layout *l);
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
+                                        void *dwh, void *db, int accumulate, frnn_layout *l);
 
 /* Before the first and after the last token; by one thread. */
 void frnn_begin_outer_sums(const frnn_outer_sums *s);

@@ -7,7 +7,7 @@ enum { MOST_TOKENS = 4096 };
 size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens) {
     const size_t room = CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1);
     const size_t tokens = frnn_least(frnn_most(room, least_tokens), MOST_TOKENS);
-    return frnn_most(frnn_least((tokens + rows - 1) / frnn_most(rows, 1), plan->T), 1);
+    return frnn_most((tokens + rows - 1) / frnn_most(rows, 1), 1);
 }
 
 int frnn_is_sound(const frnn_plan *plan) {

@@ -164,8 +164,8 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), plan->H);
     g.wh_t = frnn_take(l, frnn_times(l, columns, plan->H), k->size);
     g.dropped = frnn_take(l, tape->dropout ? states : 0, k->size);
-    g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, gradients->dwx, gradients->dwh, gradients->db,
-                                     gradients->accumulate, l);
+    g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, gradients->dwx, gradients->dwh,
+                                     gradients->db, gradients->accumulate, l);
     return g;
 }
 
@@ -224,17 +224,16 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const size_t size = frnn_team_size(team);
     const weights w = weights_in(plan, g->common.tape->prepared);
     const frnn_share share = frnn_share_of(plan, 1, size, member, !g->common.tape->dropout);
-    if (frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, g->wh_t)) return;
-    if (g->common.gradients->dx && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, g->common.wx_t))
+    if (frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, g->wh_t)) return;
+    if (g->common.gradients->dx
+        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, g->common.wx_t))
         return;
     frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
 }
 
 frnn_status frnn_simple_rnn_backward_steps(const frnn_plan *plan, size_t *steps) {
     if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
-    frnn_plan endless = *plan;
-    endless.T = SIZE_MAX;
-    *steps = frnn_backward_chunk(&endless, plan->H);
+    *steps = frnn_backward_chunk(plan, plan->H);
     return FRNN_OK;
 }
 
@@ -260,3 +259,28 @@ frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_tape *tap
     frnn_end_outer_sums(&g.sums);
     return status;
 }
+
+/* ---- the same as a cell like the others ---- */
+
+static frnn_status kept(const frnn_plan *plan, size_t *elements) {
+    if (!plan || !elements) return FRNN_ERR_ARGUMENT;
+    *elements = 0;
+    return FRNN_OK;
+}
+
+static frnn_status forward_as_cell(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *c_last,
+                                   void *scratch) {
+    (void)c_last;
+    return frnn_simple_rnn_forward(plan, tape, h_last, scratch);
+}
+
+const frnn_cell frnn_simple_rnn = {.gates = 1,
+                                   .prepared_size = frnn_simple_rnn_prepared_size,
+                                   .prepare = frnn_simple_rnn_prepare,
+                                   .prepared_from = frnn_simple_rnn_prepared_from,
+                                   .kept = kept,
+                                   .forward_scratch_size = frnn_simple_rnn_forward_scratch_size,
+                                   .forward = forward_as_cell,
+                                   .backward_steps = frnn_simple_rnn_backward_steps,
+                                   .backward_scratch_size = frnn_simple_rnn_backward_scratch_size,
+                                   .backward = frnn_simple_rnn_backward};

@@ -17,4 +17,7 @@ frnn_status frnn_simple_rnn_backward_scratch_size(const frnn_plan *plan, const f
 frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                      void *scratch);
 
+/* The same as a cell like the others. */
+extern const frnn_cell frnn_simple_rnn;
+
 #endif

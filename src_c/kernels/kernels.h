@@ -44,6 +44,26 @@ typedef struct frnn_outer {
     int fresh;     /* c = a^T b instead */
 } frnn_outer;
 
+/* Some rows of a gated cell at one step, and the units of some blocks: block p is `panel` units from p * panel on, fewer at
+ * the end. Arrays of row pointers, indexed from 0; what a kernel does not need may be missing. All but `gates` and
+ * `product` hold H units, dz several times. In `gates` the gates of a block's units stand side by side, as the panels of
+ * the weights do; what else the tape keeps follows. */
+typedef struct frnn_gated_rows {
+    size_t row, rows;                /* the first row, how many */
+    size_t H, first, last;           /* blocks first <= p < last */
+    void *const *gates;              /* x wx + b, to become the activated gates */
+    const void *const *product;      /* of the rows from `row` on and the blocks from `first` on only: h' wh */
+    const void *const *h, *const *c; /* states before the step */
+    const void *const *dropout;      /* factors of h' in the product, or NULL */
+    void *const *y, *const *next_c;  /* and after it */
+    void *const *rh;                 /* r h', GRU without reset_after */
+    const void *const *dy;           /* or NULL for zeros */
+    void *const *dh, *const *dc;     /* of the states after the step, to become those before it */
+    void *const *dz;                 /* gate after gate */
+    frnn_activation activation, recurrent_activation;
+    int keep; /* forward: the activated gates must stay */
+} frnn_gated_rows;
+
 struct frnn_kernels {
     const char *isa;
     frnn_dtype dtype;
@@ -57,8 +77,10 @@ struct frnn_kernels {
     /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,
                  void *packed);
-    /* The packed N x K transpose of a packed K x N matrix, panels first <= p < last of the transpose. */
-    void (*transpose)(size_t K, size_t N, const void *packed, size_t first, size_t last, void *transposed);
+    /* The packed N x K transpose of a packed K x N matrix, panels first <= p < last of the transpose. Column n becomes row
+     * order[n], or n if order is NULL. */
+    void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t first, size_t last,
+                      void *transposed);
     /* sum (panel,) += the sum of the n rows of one packed panel. */
     void (*sum)(size_t n, const void *panel, void *sum);
 
@@ -69,6 +91,16 @@ struct frnn_kernels {
                           void *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
     void (*add)(size_t n, const void *a, void *c);                     /* c += a */
+
+    /* One step of a gated cell and the way back; the equations stand in gru.inl.h and lstm.inl.h. */
+    void (*gru)(const frnn_gated_rows *rows); /* reset_after */
+    void (*gru_back)(const frnn_gated_rows *rows);
+    void (*gru_reset)(const frnn_gated_rows *rows); /* without it: in two parts */
+    void (*gru_candidate)(const frnn_gated_rows *rows);
+    void (*gru_candidate_back)(const frnn_gated_rows *rows);
+    void (*gru_reset_back)(const frnn_gated_rows *rows);
+    void (*lstm)(const frnn_gated_rows *rows);
+    void (*lstm_back)(const frnn_gated_rows *rows);
 };
 
 #endif

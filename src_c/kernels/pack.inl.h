@@ -34,12 +34,13 @@ FRNN_INLINE void F(transpose_square)(VEC *v) {
 }
 
 /* Both sides are made of blocks of PANEL x PANEL elements that lie in one piece: each is turned around by itself. */
-static void F(transpose)(size_t K, size_t N, const void *packed, size_t first, size_t last, void *transposed) {
+static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t first, size_t last,
+                         void *transposed) {
     for (size_t to_panel = first; to_panel < last; to_panel++) {
         const size_t k0 = to_panel * PANEL;
         for (size_t n0 = 0; n0 < N; n0 += LANES) {
             const REAL *from = (const REAL *)packed + n0 / PANEL * K * PANEL + n0 % PANEL;
-            REAL *to = (REAL *)transposed + to_panel * N * PANEL + n0 * PANEL;
+            REAL *to = (REAL *)transposed + to_panel * N * PANEL;
             for (size_t k = k0; k < k0 + PANEL; k += LANES, to += LANES) {
                 VEC v[LANES];
                 FRNN_UNROLL
@@ -47,7 +48,7 @@ static void F(transpose)(size_t K, size_t N, const void *packed, size_t first, s
                 F(transpose_square)(v);
                 FRNN_UNROLL
                 for (size_t i = 0; i < LANES; i++)
-                    if (n0 + i < N) V(store)(to + i * PANEL, v[i]);
+                    if (n0 + i < N) V(store)(to + (order ? order[n0 + i] : n0 + i) * PANEL, v[i]);
             }
         }
     }

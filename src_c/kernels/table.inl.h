@@ -14,6 +14,10 @@
 #include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
 
+#include "kernels/gates.inl.h"
+#include "kernels/gru.inl.h"
+#include "kernels/lstm.inl.h"
+
 const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .isa = FRNN_STRING(FRNN_ISA_NAME),
     .dtype = DTYPE,
@@ -29,6 +33,14 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .differentiate = F(differentiate),
     .multiply = F(multiply),
     .add = F(add),
+    .gru = F(gru),
+    .gru_back = F(gru_back),
+    .gru_reset = F(gru_reset),
+    .gru_candidate = F(gru_candidate),
+    .gru_candidate_back = F(gru_candidate_back),
+    .gru_reset_back = F(gru_reset_back),
+    .lstm = F(lstm),
+    .lstm_back = F(lstm_back),
 };
 
 #undef V
@@ -40,3 +52,10 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
 #undef AT_ONCE
 #undef EACH
 #undef PANEL
+#undef FOR_UNITS
+#undef GATE
+#undef PART
+#undef UNIT
+#undef IN
+#undef PRODUCT
+#undef OUT

@@ -1,3 +1,5 @@
+#include "cells/gru.h"
+#include "cells/lstm.h"
 #include "cells/simple_rnn.h"
 #include "fastrnn.h"
 #include "isa/isa.h"
@@ -18,18 +20,6 @@ static frnn_status activate(const frnn_kernels *kernels, frnn_activation activat
     return FRNN_OK;
 }
 
-static frnn_status simple_rnn_kept(const frnn_plan *plan, size_t *elements) {
-    if (!plan || !elements) return FRNN_ERR_ARGUMENT;
-    *elements = 0;
-    return FRNN_OK;
-}
-
-static frnn_status simple_rnn_forward(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *c_last,
-                                      void *scratch) {
-    (void)c_last;
-    return frnn_simple_rnn_forward(plan, tape, h_last, scratch);
-}
-
 static const frnn_api api = {
     .version = FRNN_API_VERSION,
     .status_text = status_text,
@@ -43,16 +33,9 @@ static const frnn_api api = {
     .simple_rnn_forward = frnn_simple_rnn_forward,
     .simple_rnn_backward_scratch_size = frnn_simple_rnn_backward_scratch_size,
     .simple_rnn_backward = frnn_simple_rnn_backward,
-    .simple_rnn = {.gates = 1,
-                   .prepared_size = frnn_simple_rnn_prepared_size,
-                   .prepare = frnn_simple_rnn_prepare,
-                   .prepared_from = frnn_simple_rnn_prepared_from,
-                   .kept = simple_rnn_kept,
-                   .forward_scratch_size = frnn_simple_rnn_forward_scratch_size,
-                   .forward = simple_rnn_forward,
-                   .backward_steps = frnn_simple_rnn_backward_steps,
-                   .backward_scratch_size = frnn_simple_rnn_backward_scratch_size,
-                   .backward = frnn_simple_rnn_backward},
+    .simple_rnn = &frnn_simple_rnn,
+    .gru = &frnn_gru,
+    .lstm = &frnn_lstm,
 };
 
 const frnn_api *frnn_get_api(void) { return &api; }

@@ -1,0 +1,516 @@
+#include "cells/gated.h"
+
+#include <string.h>
+
+#include "cells/gates.h"
+#include "cells/packing.h"
+
+/* Bytes of products that the cell's equations find in the nearest cache. */
+static const size_t PRODUCT_BYTES = 20 * 1024;
+
+/* ---- prepared weights ---- */
+
+static frnn_gated_weights lay_out_weights(const frnn_gated *cell, const frnn_plan *plan, frnn_layout *l) {
+    const frnn_kernels *k = plan->kernels;
+    const size_t H = plan->H;
+    const size_t row = frnn_times(l, frnn_panels(k, frnn_times(l, cell->gates, H)), k->panel);
+    const size_t row_h = frnn_times(l, frnn_panels(k, frnn_times(l, cell->together, H)), k->panel);
+    const size_t row_candidate =
+        frnn_times(l, frnn_panels(k, frnn_times(l, cell->gates - cell->together, H)), k->panel);
+    frnn_gated_weights w;
+    w.b = frnn_take(l, row, k->size);
+    w.b_h = frnn_take(l, row, k->size);
+    w.wx = frnn_take(l, frnn_times(l, row, plan->I), k->size);
+    w.wh = frnn_take(l, frnn_times(l, row_h, H), k->size);
+    w.wh_candidate = frnn_take(l, frnn_times(l, row_candidate, H), k->size);
+    return w;
+}
+
+static frnn_gated_weights weights_in(const frnn_gated *cell, const frnn_plan *plan, const void *prepared) {
+    frnn_layout l = {.memory = (char *)prepared};
+    return lay_out_weights(cell, plan, &l);
+}
+
+/* The user's matrices and where they are packed. */
+enum { MATRICES = 5 };
+typedef struct matrices {
+    frnn_gate_matrix from[MATRICES];
+    char *packed[MATRICES];
+} matrices;
+
+static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const char *wx, const char *wh,
+                            const char *b, const void *prepared) {
+    const frnn_gated_weights w = weights_in(cell, plan, prepared);
+    const size_t H = plan->H, gates = cell->gates, together = cell->together, columns = gates * H;
+    const size_t size = plan->kernels->size;
+    return (matrices){{{b, 1, H, gates, columns},
+                       {b && cell->bias_of_h ? b + columns * size : NULL, 1, H, gates, columns},
+                       {wx, plan->I, H, gates, columns},
+                       {wh, H, H, together, columns},
+                       {wh + together * H * size, H, H, gates - together, columns}},
+                      {w.b, w.b_h, w.wx, w.wh, w.wh_candidate}};
+}
+
+frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *plan, size_t *bytes) {
+    frnn_layout l = {0};
+    if (!frnn_is_sound(plan) || !bytes) return FRNN_ERR_ARGUMENT;
+    lay_out_weights(cell, plan, &l);
+    *bytes = l.used;
+    return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
+}
+
+frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
+                               const void *b, void *prepared) {
+    if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
+    const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(plan->kernels, &m.from[i], m.packed[i]);
+    return FRNN_OK;
+}
+
+frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
+                                     const void *b, const void *prepared, int *same) {
+    if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
+    const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
+    *same = 1;
+    for (int i = 0; i < MATRICES && *same; i++)
+        *same = frnn_are_gates_packed_from(plan->kernels, &m.from[i], m.packed[i]);
+    return FRNN_OK;
+}
+
+/* ---- forward ---- */
+
+frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_t *elements) {
+    frnn_layout l = {0};
+    if (!frnn_is_sound(plan) || !elements) return FRNN_ERR_ARGUMENT;
+    *elements = frnn_times(&l, cell->kept, plan->H);
+    return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
+}
+
+/* A member's lists of rows. */
+enum { GATES, C, NEXT_C, STATE_C, DROPOUT, RH, PRODUCT, DROPPED, FORWARD_LISTS = DROPPED + FRNN_MOST_GATES };
+
+static char **list(const frnn_gated_forward *f, size_t member, size_t which) {
+    return f->lists + (member * FORWARD_LISTS + which) * f->common.plan->B;
+}
+
+/* The products of one block of units in one row. */
+static size_t block_elements(const frnn_gated *cell, const frnn_plan *plan) {
+    return cell->gates * plan->kernels->panel;
+}
+
+/* Elements of the products that are computed together. */
+static size_t product_elements(const frnn_gated *cell, const frnn_plan *plan) {
+    return frnn_most(PRODUCT_BYTES / plan->kernels->size, block_elements(cell, plan));
+}
+
+static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                          frnn_layout *l) {
+    const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
+    const size_t states = frnn_times(l, plan->B, plan->H);
+    frnn_gated_forward f = {.common = frnn_lay_out_forward(plan, tape, cell->gates, l),
+                            .cell = cell,
+                            .w = weights_in(cell, plan, tape->prepared)};
+    const size_t width = frnn_times(l, cell->gates, plan->H), tokens = frnn_times(l, f.common.steps, plan->B);
+    f.common.wx = f.w.wx, f.common.start = f.w.b;
+    f.common.z = tape->gates
+                     ? frnn_dense_place(plan, frnn_most(plan->T, 1), frnn_times(l, cell->kept, plan->H), tape->gates)
+                     : frnn_dense_place(plan, f.common.steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
+    f.c = frnn_take(l, cell->has_c ? states : 0, size);
+    f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, cell->gates, states) : 0, size);
+    f.rh = frnn_take(l, cell->together < cell->gates ? states : 0, size);
+    f.product = frnn_take(l, frnn_times(l, threads, product_elements(cell, plan)), tape->dropout ? 2 * size : size);
+    f.lists = frnn_take(l, frnn_times(l, frnn_times(l, threads, FORWARD_LISTS), plan->B), sizeof *f.lists);
+    return f;
+}
+
+frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                            size_t *bytes) {
+    frnn_layout l = {0};
+    if (!frnn_is_sound(plan) || !tape || !bytes) return FRNN_ERR_ARGUMENT;
+    lay_out_forward(cell, plan, tape, &l);
+    *bytes = l.used;
+    return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
+}
+
+/* Some rows and blocks of a step. */
+typedef struct piece {
+    size_t row, rows, gate, gates, first, last;
+} piece;
+
+/* A product for some panels of the piece: rows a times wh, to rows c. */
+static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const piece *p, frnn_range panels,
+                    const char *wh, void *const *a, void *const *c) {
+    const frnn_plan *plan = f->common.plan;
+    const size_t panel = plan->kernels->panel, skipped = p->first * p->gates * panel * plan->kernels->size;
+    const size_t columns = (frnn_least(p->last * panel, plan->H) - p->first * panel) * p->gates;
+    const frnn_term term = {(const void *const *)a + p->row, wh + skipped * plan->H, plan->H};
+    return frnn_multiply(team, member, plan->kernels,
+                         (frnn_product){.term = {term},
+                                        .start = f->w.b_h + skipped,
+                                        .c = c,
+                                        .rows = p->rows,
+                                        .N = columns,
+                                        .first = panels.first,
+                                        .last = frnn_least(panels.last, frnn_panels(plan->kernels, columns)),
+                                        .activation = FRNN_LINEAR});
+}
+
+/* The same where each gate has left-hand rows of its own: panel by panel, and in a last block, where panels hold parts of
+ * several gates, all of them for every gate, of which only its own columns are used. */
+static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t member, const piece *p, const char *wh,
+                            char *const *c) {
+    const frnn_plan *plan = f->common.plan;
+    const size_t panel = plan->kernels->panel, size = plan->kernels->size;
+    const size_t elements = product_elements(f->cell, plan);
+    for (size_t g = 0; g < p->gates; g++) {
+        void *const *a = (void *const *)list(f, member, DROPPED + p->gate + g);
+        for (size_t block = p->first; block < p->last; block++) {
+            const size_t first = (block - p->first) * p->gates, width = frnn_least(plan->H - block * panel, panel);
+            char *other = f->product + (2 * member + 1) * elements * size;
+            if (width == panel) {
+                if (multiply(f, team, member, p, (frnn_range){first + g, first + g + 1}, wh, a, (void *const *)c))
+                    return 1;
+                continue;
+            }
+            const size_t at = (first * panel + g * width) * size;
+            const piece one = {p->row, 1, p->gate, p->gates, p->first, p->last};
+            piece row = one;
+            for (size_t i = 0; i < p->rows; i++, row.row++) {
+                void *const to = other;
+                if (multiply(f, team, member, &row, (frnn_range){first, first + p->gates}, wh, a, &to)) return 1;
+                memcpy(c[i] + at, other + at, width * size);
+            }
+        }
+    }
+    return 0;
+}
+
+int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
+                        frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh, void *const *a,
+                        void (*update)(const frnn_gated_rows *rows)) {
+    const frnn_plan *plan = f->common.plan;
+    const frnn_range blocks = s->share.panels;
+    const size_t size = plan->kernels->size, block = gates * plan->kernels->panel;
+    const size_t elements = product_elements(f->cell, plan);
+    char *const memory = f->product + member * (f->common.tape->dropout ? 2 : 1) * elements * size;
+    char **const product = list(f, member, PRODUCT);
+    const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
+    piece p = {.gate = gate, .gates = gates};
+    rows->product = (const void *const *)product;
+    for (; p.row < s->n; p.row += p.rows) {
+        p.rows = (s->n + parts - 1) / parts;
+        p.rows = frnn_least(p.rows, s->n - p.row);
+        const size_t most = frnn_least(elements / (p.rows * block), blocks.last - blocks.first);
+        for (size_t i = 0; i < p.rows; i++) product[i] = memory + i * most * block * size;
+        for (p.first = blocks.first; p.first < blocks.last; p.first = p.last) {
+            p.last = frnn_least(p.first + most, blocks.last);
+            if (a ? multiply(f, team, member, &p, (frnn_range){0, most * gates}, wh, a, (void *const *)product)
+                  : multiply_dropped(f, team, member, &p, wh, product))
+                return 1;
+            rows->row = p.row, rows->rows = p.rows, rows->first = p.first, rows->last = p.last;
+            update(rows);
+        }
+    }
+    return 0;
+}
+
+/* Lists the rows of a step and lets the cell compute it. */
+static int recur(const frnn_forward *common, frnn_team *team, size_t member, const frnn_step *s, const void *job) {
+    const frnn_gated_forward *f = job;
+    const frnn_gated *cell = f->cell;
+    const frnn_plan *plan = common->plan;
+    const frnn_tape *tape = common->tape;
+    const size_t row = plan->H * plan->kernels->size, states = plan->B * row;
+    char **gates = list(f, member, GATES), **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
+    char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
+    char *const z = frnn_at(&common->z, 0, s->step);
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = frnn_row_of(common, s, i);
+        gates[i] = z + (ptrdiff_t)b * common->z.batch;
+        if (cell->has_c) {
+            char **const state = state_c + (b - s->share.rows.first);
+            c[i] = *state;
+            next_c[i] = *state = tape->gates ? gates[i] + cell->gates * row : *state;
+        }
+        if (cell->together < cell->gates) rh[i] = f->rh + b * row;
+        if (!tape->dropout) continue;
+        dropout[i] = (char *)tape->dropout + b * row;
+        for (size_t g = 0; g < cell->gates; g++) {
+            char *to = list(f, member, DROPPED + g)[i] = f->dropped + g * states + b * row;
+            plan->kernels->multiply(plan->H, s->h[i], dropout[i] + g * states, to);
+        }
+        dropout[i] += (cell->gates - 1) * states; /* of the candidate */
+    }
+    frnn_gated_rows rows = {.H = plan->H,
+                            .gates = (void *const *)gates,
+                            .h = (const void *const *)s->h,
+                            .c = (const void *const *)c,
+                            .dropout = tape->dropout ? (const void *const *)dropout : NULL,
+                            .y = (void *const *)s->y,
+                            .next_c = (void *const *)next_c,
+                            .rh = (void *const *)rh,
+                            .activation = plan->activation,
+                            .recurrent_activation = plan->recurrent_activation,
+                            .keep = tape->gates != NULL};
+    return cell->step(f, team, member, s, &rows);
+}
+
+static void forward_member(frnn_team *team, size_t member, void *job) {
+    const frnn_gated_forward *f = job;
+    const frnn_plan *plan = f->common.plan;
+    const frnn_tape *tape = f->common.tape;
+    const frnn_share share = frnn_share_of(plan, f->cell->gates, frnn_team_size(team), member, !tape->dropout);
+    const size_t size = plan->kernels->size, row = plan->H * size, offset = share.columns.first * size;
+    const size_t bytes = (share.columns.last - share.columns.first) * size, first = share.rows.first;
+    char **const c = list(f, member, STATE_C);
+    for (size_t b = first; b < share.rows.last && f->cell->has_c; b++) {
+        c[b - first] = f->c + b * row;
+        if (tape->c0) memcpy(c[b - first] + offset, (const char *)tape->c0 + b * row + offset, bytes);
+        else memset(c[b - first] + offset, 0, bytes);
+    }
+    if (frnn_go_forward(&f->common, team, member, share, 0, recur, f)) return;
+    for (size_t b = first; b < share.rows.last && f->c_last; b++)
+        memcpy((char *)f->c_last + b * row + offset, c[b - first] + offset, bytes);
+}
+
+frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, void *h_last,
+                                  void *c_last, void *scratch) {
+    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !scratch) return FRNN_ERR_ARGUMENT;
+    frnn_layout l = {.memory = scratch};
+    frnn_gated_forward f = lay_out_forward(cell, plan, tape, &l);
+    f.common.h_last = h_last;
+    f.c_last = cell->has_c ? c_last : NULL;
+    frnn_begin_forward(&f.common);
+    return frnn_run(plan, frnn_multiply_adds(plan, cell->gates), forward_member, &f);
+}
+
+/* ---- backward ---- */
+
+enum { BACK_GATES, BACK_H, BACK_C, BACK_NEXT_C, BACK_DROPOUT, BACK_DY, BACK_DH, BACK_DC, BACK_DZ, BACK_RH, BACK_LISTS };
+
+static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn_layout *l) {
+    const frnn_gated *cell = g->cell;
+    const frnn_plan *plan = g->common.plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t I = plan->I, H = plan->H, N = cell->gates * H;
+    const int dropout = g->common.tape->dropout != NULL;
+    char *const db_h = out->db && cell->bias_of_h ? (char *)out->db + N * k->size : NULL;
+    if (cell->together == cell->gates && cell->dz_h == 0 && !dropout) {
+        g->sums[g->count++] = (frnn_gated_sum){
+            frnn_lay_out_outer_sums(plan, I, H, N, N, out->dwx, out->dwh, out->db, out->accumulate, l), 0, 0, 0};
+        return;
+    }
+    g->sums[g->count++] = (frnn_gated_sum){
+        frnn_lay_out_outer_sums(plan, I, 0, N, N, out->dwx, NULL, out->db, out->accumulate, l), 0, 0, 0};
+    for (size_t gate = 0, more; gate < cell->gates; gate += more) {
+        const size_t at = gate * H * k->size;
+        more = gate >= cell->together ? cell->gates - gate : dropout ? 1 : cell->together;
+        g->sums[g->count++] =
+            (frnn_gated_sum){frnn_lay_out_outer_sums(plan, 0, H, more * H, N, NULL, (char *)out->dwh + at,
+                                                     db_h ? db_h + at : NULL, out->accumulate, l),
+                             gate, cell->dz_h + gate, gate >= cell->together};
+    }
+}
+
+static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                            const frnn_gradients *gradients, frnn_layout *l) {
+    const frnn_kernels *k = plan->kernels;
+    const size_t size = k->size, H = plan->H, width = frnn_times(l, cell->dz, H);
+    const size_t columns = frnn_times(l, frnn_panels(k, H), k->panel), matrix = frnn_times(l, columns, H);
+    frnn_gated_backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, cell->gates, width, l),
+                             .cell = cell,
+                             .w = weights_in(cell, plan, tape->prepared)};
+    const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
+    g.order = frnn_take(l, frnn_times(l, cell->gates, H), sizeof *g.order);
+    g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
+    g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->together), size);
+    g.wh_candidate_t = frnn_take(l, frnn_times(l, matrix, cell->gates - cell->together), size);
+    g.rh = frnn_dense_place(plan, g.common.steps, H, frnn_take(l, cell->together < cell->gates ? states : 0, size));
+    g.dropped = frnn_take(l, tape->dropout ? states : 0, size);
+    g.undropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, H) : 0, size);
+    g.lists = frnn_take(l, frnn_times(l, frnn_times(l, frnn_most_members(plan), BACK_LISTS), plan->B), sizeof *g.lists);
+    lay_out_sums(&g, gradients, l);
+    return g;
+}
+
+int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                             const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
+                             void *const *to) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_kernels *k = plan->kernels;
+    const frnn_range panels = s->share.panels;
+    const size_t row = plan->H * k->size, dz = (g->cell->dz_h + gate) * row;
+    const int dropped = g->common.tape->dropout && !to;
+    frnn_product product = {.start = to || dropped ? g->common.zeros : NULL,
+                            .c = to ? to : rows->dh,
+                            .rows = s->n,
+                            .N = plan->H,
+                            .first = panels.first,
+                            .last = panels.last,
+                            .activation = FRNN_LINEAR};
+    for (size_t i = 0; i < s->n; i++) s->dz[i] = (const char *)rows->dz[i] + dz;
+    if (!dropped) {
+        product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t, gates * plan->H};
+        return frnn_multiply(team, member, k, product);
+    }
+    for (size_t i = 0; i < s->n; i++) s->to[i] = g->undropped + s->rows[i] * row;
+    product.c = (void *const *)s->to;
+    for (size_t j = 0; j < gates; j++) {
+        /* The gate's rows of wh^T, panel by panel. */
+        for (size_t panel = panels.first; panel < panels.last; panel++) {
+            const size_t skipped = (panel * (gates - 1) + j) * plan->H;
+            product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t + skipped * k->panel * k->size, plan->H};
+            product.first = panel, product.last = panel + 1;
+            if (frnn_multiply(team, member, k, product)) return 1;
+        }
+        const char *factors = (const char *)g->common.tape->dropout + (gate + j) * plan->B * row;
+        for (size_t i = 0; i < s->n; i++) {
+            k->multiply(plan->H, s->to[i], factors + s->rows[i] * row, s->to[i]);
+            k->add(plan->H, s->to[i], rows->dh[i]);
+            s->dz[i] += row;
+        }
+    }
+    return 0;
+}
+
+static int step_back(const frnn_backward *common, frnn_team *team, size_t member, const frnn_back_step *s,
+                     const void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_gated *cell = g->cell;
+    const frnn_plan *plan = common->plan;
+    const frnn_tape *tape = common->tape;
+    const frnn_gradients *out = common->gradients;
+    const size_t row = plan->H * plan->kernels->size, token = cell->kept * row;
+    char **const lists = g->lists + member * BACK_LISTS * plan->B;
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = s->rows[i];
+        char **const at = lists + i;
+        char *const gates = (char *)tape->gates + (s->step * plan->B + b) * token;
+        at[BACK_GATES * plan->B] = gates;
+        at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, s->step);
+        at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, s->step);
+        at[BACK_DH * plan->B] = (char *)out->dh0 + b * row;
+        at[BACK_DZ * plan->B] = frnn_at(&common->dz, b, s->step);
+        at[BACK_RH * plan->B] = frnn_at(&g->rh, b, s->step);
+        if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
+        if (!cell->has_c) continue;
+        const size_t before = frnn_before(common, b, s->step), c = cell->gates * row;
+        at[BACK_NEXT_C * plan->B] = gates + c;
+        at[BACK_C * plan->B] = before     ? (char *)tape->gates + ((before - 1) * plan->B + b) * token + c
+                               : tape->c0 ? (char *)tape->c0 + b * row
+                                          : common->zeros;
+        at[BACK_DC * plan->B] = (char *)out->dc0 + b * row;
+    }
+#define LIST(which) ((void *const *)(lists + (which) * plan->B))
+#define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
+    frnn_gated_rows rows = {.rows = s->n,
+                            .H = plan->H,
+                            .first = s->share.panels.first,
+                            .last = s->share.panels.last,
+                            .gates = LIST(BACK_GATES),
+                            .h = INPUT(BACK_H),
+                            .c = INPUT(BACK_C),
+                            .dropout = tape->dropout ? INPUT(BACK_DROPOUT) : NULL,
+                            .next_c = LIST(BACK_NEXT_C),
+                            .rh = LIST(BACK_RH),
+                            .dy = out->dy ? INPUT(BACK_DY) : NULL,
+                            .dh = LIST(BACK_DH),
+                            .dc = LIST(BACK_DC),
+                            .dz = LIST(BACK_DZ),
+                            .activation = plan->activation,
+                            .recurrent_activation = plan->recurrent_activation};
+#undef LIST
+#undef INPUT
+    return cell->step_back(g, team, member, s, &rows);
+}
+
+/* h' or r h' of a chunk's tokens, or h' times the dropout of a gate. */
+static int list_left(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_gated_sum *sum,
+                     const frnn_tokens *t, const char **left) {
+    const frnn_plan *plan = g->common.plan;
+    const size_t row = plan->H * plan->kernels->size;
+    const char *dropout = g->common.tape->dropout;
+    if (sum->of_rh) {
+        for (size_t i = 0; i < t->n; i++)
+            left[i] = g->rh.first + (t->dz[i] - g->common.dz.first) / g->common.dz.time * g->rh.time;
+    } else if (dropout) {
+        const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
+        for (size_t i = mine.first; i < mine.last; i++) {
+            const char *factors = dropout + (sum->gate * plan->B + frnn_batch_row(&g->common, t->dz[i])) * row;
+            plan->kernels->multiply(plan->H, t->h[i], factors, g->dropped + i * row);
+        }
+        for (size_t i = 0; i < t->n; i++) left[i] = g->dropped + i * row;
+        return frnn_barrier(team);
+    } else {
+        memcpy(left, t->h, t->n * sizeof *left);
+    }
+    return 0;
+}
+
+static int sum(const frnn_backward *common, frnn_team *team, size_t member, const frnn_tokens *t, const void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_kernels *k = common->plan->kernels;
+    const size_t row = common->plan->H * k->size;
+    if (frnn_add_outer_products(team, member, &g->sums[0].sums, t->first, t->n, (const void *const *)t->x,
+                                (const void *const *)t->h, (const void *const *)t->dz))
+        return 1;
+    for (size_t i = 1; i < g->count; i++) {
+        const frnn_gated_sum *more = &g->sums[i];
+        const char **const left = t->x, **const dz = (const char **)t->dx; /* no longer needed */
+        if (list_left(g, team, member, more, t, left)) return 1;
+        for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + more->dz * row;
+        if (frnn_add_outer_products(team, member, &more->sums, t->first, t->n, NULL, (const void *const *)left,
+                                    (const void *const *)dz))
+            return 1;
+    }
+    return 0;
+}
+
+static void backward_member(frnn_team *team, size_t member, void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_plan *plan = g->common.plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t H = plan->H, gates = g->cell->gates, together = g->cell->together;
+    const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
+    if (frnn_transpose(team, member, k, H, together * H, g->w.wh, g->order_h, g->wh_t)) return;
+    if (together < gates
+        && frnn_transpose(team, member, k, H, (gates - together) * H, g->w.wh_candidate, NULL, g->wh_candidate_t))
+        return;
+    if (g->common.gradients->dx
+        && frnn_transpose(team, member, k, plan->I, gates * H, g->w.wx, g->order, g->common.wx_t))
+        return;
+    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
+}
+
+frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {
+    if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
+    *steps = frnn_backward_chunk(plan, cell->dz * plan->H);
+    return FRNN_OK;
+}
+
+frnn_status frnn_gated_backward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                             const frnn_gradients *gradients, size_t *bytes) {
+    frnn_layout l = {0};
+    if (!frnn_is_sound(plan) || !tape || !gradients || !bytes) return FRNN_ERR_ARGUMENT;
+    lay_out_backward(cell, plan, tape, gradients, &l);
+    *bytes = l.used;
+    return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
+}
+
+frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                               const frnn_gradients *gradients, void *scratch) {
+    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, gradients) || !scratch)
+        return FRNN_ERR_ARGUMENT;
+    if (plan->B && plan->T && (!tape->y || !tape->gates)) return FRNN_ERR_ARGUMENT;
+    if (plan->B && cell->has_c && !gradients->dc0) return FRNN_ERR_ARGUMENT;
+    frnn_layout l = {.memory = scratch};
+    const frnn_kernels *k = plan->kernels;
+    const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
+    frnn_begin_backward(&g.common);
+    frnn_order_gates(k, plan->H, cell->gates, g.order);
+    frnn_order_gates(k, plan->H, cell->together, g.order_h);
+    for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
+    const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
+    for (size_t i = 0; i < g.count; i++) frnn_end_outer_sums(&g.sums[i].sums);
+    return status;
+}

@@ -1,0 +1,136 @@
+/* What GRU and LSTM share: their prepared weights, their tapes, and how a step's products meet the cell's equations.
+ *
+ * x wx + b of a chunk is projected to where the tape keeps the gates, or to scratch. A step multiplies h' by wh for a few
+ * rows and blocks of units at a time, as many as stay in the nearest cache, and at once sends the products and the
+ * projections of these units through the cell's equations (kernels/gru.inl.h, kernels/lstm.inl.h). */
+#ifndef FRNN_CELLS_GATED_H
+#define FRNN_CELLS_GATED_H
+
+#include "cells/backward.h"
+#include "cells/forward.h"
+#include "cells/outer_sums.h"
+
+enum { FRNN_MOST_GATES = 4 };
+
+typedef struct frnn_gated frnn_gated;
+
+/* All packed; the gates of wx and b stand side by side, those of wh as far as they are multiplied together. */
+typedef struct frnn_gated_weights {
+    char *b, *b_h;                /* (gates * H,); b_h is added to h' wh */
+    char *wx, *wh, *wh_candidate; /* (I, gates * H), (H, together * H), (H, (gates - together) * H) */
+} frnn_gated_weights;
+
+typedef struct frnn_gated_forward {
+    frnn_forward common;
+    const frnn_gated *cell;
+    frnn_gated_weights w;
+    void *c_last;
+    char *c;       /* (B, H): c before the first step; without a tape, also after it */
+    char *dropped; /* (gates, B, H): h' times dropout */
+    char *rh;      /* (B, H): r h' */
+    char *product; /* per member: h' wh of some rows and blocks; twice, if there is dropout */
+    char **lists;  /* per member, (B,) each */
+} frnn_gated_forward;
+
+/* Gradients of some gates' weights. */
+typedef struct frnn_gated_sum {
+    frnn_outer_sums sums;
+    size_t gate, dz; /* the first of these gates; which H elements of dz are its */
+    int of_rh;       /* the sums are of r h' and dz, instead of h' and dz */
+} frnn_gated_sum;
+
+typedef struct frnn_gated_backward {
+    frnn_backward common;
+    const frnn_gated *cell;
+    frnn_gated_weights w;
+    size_t *order, *order_h;     /* of the columns of wx and wh */
+    char *wh_t, *wh_candidate_t; /* packed transposes */
+    frnn_place rh;               /* (steps, B, H): r h' */
+    char *dropped;               /* (steps * B, H): h' times dropout */
+    char *undropped;             /* (B, H): dz wh^T, before it is multiplied by dropout */
+    char **lists;                /* per member, (B,) each */
+    frnn_gated_sum sums[1 + FRNN_MOST_GATES];
+    size_t count; /* of sums */
+} frnn_gated_backward;
+
+/* What a cell is made of. */
+struct frnn_gated {
+    size_t gates;
+    size_t together; /* gates that need h'; those after them need r h' */
+    size_t kept;     /* of a token in the tape, in units of H elements: the gates and what follows them, */
+    size_t dz;       /* and in dz; */
+    size_t dz_h;     /* from here on the gradients of what h' was multiplied to */
+    int bias_of_h;   /* the bias has a second row, added to h' wh */
+    int has_c;
+    /* One step, all lists of rows filled in. Nonzero: the team is stopping. */
+    int (*step)(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s, frnn_gated_rows *rows);
+    int (*step_back)(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                     frnn_gated_rows *rows);
+};
+
+/* Multiplies wh's gates (`gates` of them from `gate` on) by rows a, or h' times dropout if a is NULL, and has `update`
+ * deal with the products of the member's units, `rows` being the step's. */
+int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
+                        frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh, void *const *a,
+                        void (*update)(const frnn_gated_rows *rows));
+
+/* The gradient that some gates' dz make of what their wh was multiplied with, dz wh^T, for the member's units: added to
+ * dh, or with `to` written there. Dropout counts for dh only. */
+int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                             const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t, void *const *to);
+
+/* The entries of the API; their contracts stand in fastrnn.h. */
+frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *plan, size_t *bytes);
+frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
+                               const void *b, void *prepared);
+frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
+                                     const void *b, const void *prepared, int *same);
+frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_t *elements);
+frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                            size_t *bytes);
+frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, void *h_last,
+                                  void *c_last, void *scratch);
+frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps);
+frnn_status frnn_gated_backward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                             const frnn_gradients *gradients, size_t *bytes);
+frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                               const frnn_gradients *gradients, void *scratch);
+
+/* Defines them for one cell: `of(plan)` is its frnn_gated, `name` a frnn_cell with so many gates. */
+#define FRNN_GATED_CELL(name, count, of) \
+    static frnn_status prepared_size(const frnn_plan *plan, size_t *bytes) { \
+        return frnn_gated_prepared_size(of(plan), plan, bytes); \
+    } \
+    static frnn_status prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b, void *prepared) { \
+        return frnn_gated_prepare(of(plan), plan, wx, wh, b, prepared); \
+    } \
+    static frnn_status prepared_from(const frnn_plan *plan, const void *wx, const void *wh, const void *b, \
+                                     const void *prepared, int *same) { \
+        return frnn_gated_prepared_from(of(plan), plan, wx, wh, b, prepared, same); \
+    } \
+    static frnn_status kept(const frnn_plan *plan, size_t *elements) { \
+        return frnn_gated_kept(of(plan), plan, elements); \
+    } \
+    static frnn_status forward_scratch_size(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes) { \
+        return frnn_gated_forward_scratch_size(of(plan), plan, tape, bytes); \
+    } \
+    static frnn_status forward(const frnn_plan *plan, const frnn_tape *tape, void *h_last, void *c_last, \
+                               void *scratch) { \
+        return frnn_gated_go_forward(of(plan), plan, tape, h_last, c_last, scratch); \
+    } \
+    static frnn_status backward_steps(const frnn_plan *plan, size_t *steps) { \
+        return frnn_gated_backward_steps(of(plan), plan, steps); \
+    } \
+    static frnn_status backward_scratch_size(const frnn_plan *plan, const frnn_tape *tape, \
+                                             const frnn_gradients *gradients, size_t *bytes) { \
+        return frnn_gated_backward_scratch_size(of(plan), plan, tape, gradients, bytes); \
+    } \
+    static frnn_status backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients, \
+                                void *scratch) { \
+        return frnn_gated_go_back(of(plan), plan, tape, gradients, scratch); \
+    } \
+    const frnn_cell name = { \
+        count,          prepared_size,         prepare, prepared_from, kept, forward_scratch_size, forward, \
+        backward_steps, backward_scratch_size, backward};
+
+#endif

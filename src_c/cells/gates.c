@@ -1,0 +1,67 @@
+#include "cells/gates.h"
+
+#include <string.h>
+
+#include "runtime/sizes.h"
+
+frnn_range frnn_gate_panels(const frnn_kernels *k, size_t H, size_t gates, frnn_range blocks) {
+    const size_t all = frnn_panels(k, gates * H);
+    return (frnn_range){frnn_least(blocks.first * gates, all), frnn_least(blocks.last * gates, all)};
+}
+
+/* Columns that lie side by side in the matrix and in one panel. */
+typedef struct run {
+    size_t from;          /* of the matrix */
+    size_t panel, column; /* where they are in the panels */
+    size_t count;
+} run;
+
+/* The run that begins at column n of the panels. */
+static run run_at(const frnn_kernels *k, size_t H, size_t gates, size_t n) {
+    const size_t first = n / (gates * k->panel) * k->panel, width = frnn_least(k->panel, H - first);
+    const size_t gate = (n - first * gates) / width, unit = (n - first * gates) % width;
+    const size_t column = n % k->panel;
+    return (run){gate * H + first + unit, n / k->panel, column, frnn_least(width - unit, k->panel - column)};
+}
+
+void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *order) {
+    for (size_t n = 0; n < gates * H;) {
+        const run r = run_at(k, H, gates, n);
+        for (size_t i = 0; i < r.count; i++) order[n++] = r.from + i;
+    }
+}
+
+void frnn_pack_gates(const frnn_kernels *k, const frnn_gate_matrix *m, void *packed) {
+    const size_t N = m->gates * m->H, panels = frnn_panels(k, N), panel_row = k->panel * k->size;
+    const size_t whole = m->w ? N / k->panel : 0; /* panels without zeros */
+    memset((char *)packed + whole * m->K * panel_row, 0, (panels - whole) * m->K * panel_row);
+    for (size_t n = 0; n < N && m->w;) {
+        const run r = run_at(k, m->H, m->gates, n);
+        const char *from = (const char *)m->w + r.from * k->size;
+        char *to = (char *)packed + r.panel * m->K * panel_row + r.column * k->size;
+        for (size_t i = 0; i < m->K; i++, from += m->stride * k->size, to += panel_row)
+            memcpy(to, from, r.count * k->size);
+        n += r.count;
+    }
+}
+
+static int is_zero(const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i]) return 0;
+    return 1;
+}
+
+int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *m, const void *packed) {
+    const size_t panel_row = k->panel * k->size;
+    for (size_t n = 0; n < m->gates * m->H;) {
+        const run r = run_at(k, m->H, m->gates, n);
+        const char *from = m->w ? (const char *)m->w + r.from * k->size : NULL;
+        const char *at = (const char *)packed + r.panel * m->K * panel_row + r.column * k->size;
+        for (size_t i = 0; i < m->K; i++, at += panel_row) {
+            const size_t bytes = r.count * k->size;
+            if (from ? memcmp(from + i * m->stride * k->size, at, bytes) != 0 : !is_zero(at, bytes)) return 0;
+        }
+        n += r.count;
+    }
+    return 1;
+}

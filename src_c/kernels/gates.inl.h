@@ -1,0 +1,54 @@
+/* What the gated cells share: the vectors of units that go through their equations, and where to find their gates.
+ *
+ * AT_ONCE vectors go side by side, for the reason that activations.inl.h gives: block after block of units, in a block
+ * row after row. At the end the last one is repeated; each array is read for all of them before it is written. */
+
+typedef struct F(units) {
+    size_t row, unit, lanes;    /* so many units of a row from this one on */
+    size_t block, first, width; /* they belong to a block of units: its number, its first unit, its units */
+} F(units);
+
+FRNN_INLINE size_t F(least)(size_t a, size_t b) { return a < b ? a : b; }
+
+FRNN_INLINE F(units) F(first_units)(const frnn_gated_rows *g, size_t block) {
+    const size_t first = block * PANEL, width = F(least)(g->H - first, PANEL);
+    return (F(units)){g->row, first, F(least)(width, LANES), block, first, width};
+}
+
+/* Takes the next AT_ONCE vectors from `at` on. Returns 0 when these are the last. */
+FRNN_INLINE int F(take_units)(const frnn_gated_rows *g, F(units) * at, F(units) * u) {
+    int more = 1;
+    for (int i = 0; i < AT_ONCE; i++) {
+        u[i] = *at;
+        if (at->unit + LANES < at->first + at->width) at->unit += LANES;
+        else if (at->row + 1 < g->row + g->rows) at->row++, at->unit = at->first;
+        else if (at->block + 1 < g->last) *at = F(first_units)(g, at->block + 1);
+        else more = 0;
+        at->lanes = F(least)(at->first + at->width - at->unit, LANES);
+    }
+    return more;
+}
+
+#define FOR_UNITS(g) \
+    F(units) u[AT_ONCE], at = F(first_units)(g, (g)->first); \
+    for (int more = (g)->rows > 0, some; more && (some = 1, more = F(take_units)(g, &at, u), some);)
+
+/* Columns of a gate: where `gates` of them stand side by side in every block; the same in a row that begins with block
+ * g->first; and where each gate has H columns of its own. */
+#define GATE(gates, gate) ((gates) * u[i].first + (gate) * u[i].width + (u[i].unit - u[i].first))
+#define PART(gates, gate) (GATE(gates, gate) - (gates) * PANEL * g->first)
+#define UNIT(gate) ((gate) * g->H + u[i].unit)
+
+#define IN(array, column) F(load_some)((const REAL *)g->array[u[i].row] + (column), u[i].lanes)
+#define PRODUCT(column) F(load_some)((const REAL *)g->product[u[i].row - g->row] + (column), u[i].lanes)
+#define OUT(array, column, value) F(store_some)((REAL *)g->array[u[i].row] + (column), value, u[i].lanes)
+
+/* d times act' of AT_ONCE vectors, from y = act(z) */
+FRNN_INLINE void F(act_back)(frnn_activation activation, const VEC *y, VEC *d) {
+    switch (activation) {
+    case FRNN_TANH: EACH d[i] = F(act_gradient)(FRNN_TANH, y[i], d[i]); break;
+    case FRNN_SIGMOID: EACH d[i] = F(act_gradient)(FRNN_SIGMOID, y[i], d[i]); break;
+    case FRNN_RELU: EACH d[i] = F(act_gradient)(FRNN_RELU, y[i], d[i]); break;
+    default: break;
+    }
+}
