@@ -4,9 +4,13 @@ from fastrnn import functional, initializers, losses, optimizers
 from fastrnn._version import __version__
 from fastrnn.config import get_include, get_num_threads, set_num_threads, show_config
 from fastrnn.functional import Gradients
-from fastrnn.layers import Dense, SimpleRNN
+from fastrnn.layers import GRU, LSTM, RNN, Bidirectional, Dense, SimpleRNN
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
     "Dense",
     "Gradients",
     "SimpleRNN",

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 Array: TypeAlias = NDArray[Any]
 Axes: TypeAlias = tuple[str, ...]
 Shape: TypeAlias = tuple[int | None, ...]
+States: TypeAlias = ArrayLike | Sequence[ArrayLike]  # one array, or a list of as many as there are states
 
 FLOATS: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
@@ -59,11 +60,24 @@ def mask(value: ArrayLike | None, lengths: ArrayLike | None, batch: int, time: i
     return (np.arange(time) < found[:, None]).view(np.uint8)
 
 
-def state(name: str, value: ArrayLike, dtype: np.dtype[Any], batch: int, units: int) -> Array:
-    """Return the (batch, units) array that value is, or holds as its only element."""
-    if isinstance(value, list | tuple) and len(value) == 1 and np.ndim(value[0]) == 2:
-        value = value[0]
-    return array(name, value, dtype, ("batch", "units"), (batch, units))
+def states(name: str, value: States, dtype: np.dtype[Any], batch: int, units: Sequence[int]) -> tuple[Array, ...]:
+    """Return arrays (batch, units), as many as there are units, from a list of them; a single one may be no list."""
+    axes, count = ("batch", "units"), len(units)
+    given = _as_list(value, count)
+    if given is None:
+        raise ValueError(f"{name} must be a list of {count} arrays (batch, units), got {described(value)}")
+    names = [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
+    return tuple(
+        [array(which, one, dtype, axes, (batch, n)) for which, one, n in zip(names, given, units, strict=True)]
+    )
+
+
+def outs(value: Array | Sequence[Array], count: int) -> tuple[Array, ...]:
+    """Return the `count` arrays to write states into, from a list of them; a single one may be the array itself."""
+    given = _as_list(value, count)
+    if given is None:
+        raise ValueError(f"out must be a list of {count} arrays (batch, units), got {described(value)}")
+    return tuple(given)
 
 
 def out(value: Array, dtype: np.dtype[Any], axes: Axes, shape: Shape) -> None:
@@ -77,29 +91,36 @@ def out(value: Array, dtype: np.dtype[Any], axes: Axes, shape: Shape) -> None:
         raise ValueError("out must be writeable, got a read-only array")
 
 
-def no_overlap(value: Array, **inputs: ArrayLike | None) -> None:
-    """Refuse an output that shares memory with an input."""
+def no_overlap(value: Array | Sequence[Array], **inputs: States | None) -> None:
+    """Refuse an output, or several, that shares memory with an input."""
     for name, other in inputs.items():
-        if isinstance(other, list | tuple) and len(other) == 1:
-            other = other[0]
-        if isinstance(value, np.ndarray) and isinstance(other, np.ndarray) and _share_memory(value, other):
-            raise ValueError(f"out must not share memory with {name}")
+        for written in value if isinstance(value, list | tuple) else [value]:
+            for read in other if isinstance(other, list | tuple) else [other]:
+                if isinstance(written, np.ndarray) and isinstance(read, np.ndarray) and _share_memory(written, read):
+                    raise ValueError(f"out must not share memory with {name}")
 
 
 def weights(
-    kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike | None
+    kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike | None, gates: int, biases: int
 ) -> tuple[Array, Array, Array | None]:
-    """Return the weights of a SimpleRNN, in float64 if the kernel is, else in float32."""
-    found = _numbers("kernel", kernel, ("features", "units"))
+    """Return the weights of a cell, in float64 if the kernel is, else in float32.
+
+    Kernels have the columns of all gates side by side, and so has each of the biases.
+    """
+    columns = "units" if gates == 1 else f"{gates}*units"
+    found = _numbers("kernel", kernel, ("features", columns))
     dtype = FLOATS["float64" if found.dtype.kind == "f" and found.itemsize >= 8 else "float32"]
-    found = array("kernel", found, dtype, ("features", "units"), (None, None))
-    units = found.shape[1]
-    if units == 0:
+    found = array("kernel", found, dtype, ("features", columns), (None, None))
+    width = found.shape[1]
+    if width == 0:
         raise ValueError(f"kernel must have at least one unit, got {found.shape}")
+    if width % gates:
+        raise ValueError(f"kernel must be (features, {columns}), got {found.shape}")
+    bias_axes, bias_shape = ((columns,), (width,)) if biases == 1 else (("biases", columns), (biases, width))
     return (
         found,
-        array("recurrent_kernel", recurrent_kernel, dtype, ("units", "units"), (units, units)),
-        None if bias is None else array("bias", bias, dtype, ("units",), (units,)),
+        array("recurrent_kernel", recurrent_kernel, dtype, ("units", columns), (width // gates, width)),
+        None if bias is None else array("bias", bias, dtype, bias_axes, bias_shape),
     )
 
 
@@ -163,6 +184,18 @@ def not_implemented(**arguments: Any) -> None:
     for name, value in arguments.items():
         if value is not None:
             raise NotImplementedError(f"{name} is not implemented yet and must be None, got {value!r}")
+
+
+def _as_list(value: Any, count: int) -> list[Any] | None:
+    """Return value as a list of `count`, if it is one or there can be no doubt that it is an array; else None."""
+    if isinstance(value, list | tuple) and len(value) == count and (count > 1 or np.ndim(value[0]) == 2):
+        return list(value)
+    return [value] if count == 1 else None
+
+
+def described(value: Any) -> str:
+    """Say what came in place of a list."""
+    return f"a list of {len(value)}" if isinstance(value, list | tuple) else f"shape {np.shape(value)}"
 
 
 def _share_memory(a: Array, b: Array) -> bool:

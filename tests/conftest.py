@@ -45,3 +45,11 @@ def threads():
     before = fastrnn.get_num_threads()
     yield fastrnn.set_num_threads
     fastrnn.set_num_threads(before)
+
+
+def pytest_generate_tests(metafunc):
+    """Tests that ask for a `cell` run for every kind of cell."""
+    if "cell" in metafunc.fixturenames:
+        from cells import CELLS
+
+        metafunc.parametrize("cell", CELLS, ids=lambda cell: cell.id)

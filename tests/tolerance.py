@@ -1,16 +1,19 @@
-"""How far a floating-point SimpleRNN may be from exact arithmetic: a running error analysis of the very call.
+"""How far floating-point arithmetic may be from exact: the very call, computed many times with random rounding errors.
 
 With unit roundoff u, a sum of K products is off by about u sqrt(K) times the size of its partial sums, in any order of
-summation (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019). Such errors, taken as
-independent, are followed through the recurrence element by element: squares of errors pass through squares of weights
-and of derivatives. Where a gradient fades with time, its relative error is not allowed to fade. That is the errors'
-standard deviation; the tolerance is `SAFETY` times as much.
+summation (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019). `Rounding` adds a random
+error of that size to every product, and of an operation's rounding to whatever else is computed, in many copies of a
+call at once (Monte Carlo arithmetic: Parker, "Monte Carlo arithmetic", 1997). How far the copies scatter is the errors'
+standard deviation; the tolerance is `SAFETY` times as much. So a cell's equations are all that its tolerances need.
 """
 
+import dataclasses
+
 import numpy as np
-from reference import DERIVATIVES, SimpleRNN
+from reference import ACTIVATIONS, DERIVATIVES, Exact, Recurrence
 
 SAFETY = 4
+SAMPLES = 32  # at least so many errors make a standard deviation
 UNDERFLOW = 1e-37  # below this neither float32 nor the square of a float64 is exact
 VANISHED = 1e-4  # arrays whose values are all below this may drown in rounding errors: vanished gradients do
 ULPS = {"linear": 0, "relu": 0, "tanh": 2, "sigmoid": 2}  # what the activations promise
@@ -30,87 +33,79 @@ def unit_roundoff(dtype) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
-def _mean(rows):
-    return rows.mean(axis=-1, keepdims=True)
+class Rounding(Exact):
+    """Arithmetic of unit roundoff u; results have one more axis in front, of independent copies."""
+
+    def __init__(self, u, copies):
+        self.u, self.copies, self.rng = u, copies, np.random.default_rng(0)
+
+    def off(self, value, deviation):
+        """Many copies of value, each of its elements off by random errors with the given standard deviation."""
+        shape = np.broadcast_shapes(np.shape(value), np.shape(deviation))
+        shape = shape if len(shape) == 3 else (self.copies, *shape)
+        return value + deviation * self.rng.standard_normal(shape, np.float32)
+
+    def begin(self, state):
+        return np.broadcast_to(state, (self.copies, *state.shape))
+
+    def dot(self, a, b, onto=0.0, scale=1.0):
+        total = onto + (a @ b) * scale
+        squares = (a**2 @ b**2) * scale**2 + total**2 + np.square(onto)
+        return self.off(total, self.u * np.sqrt((a.shape[-1] + 2) * squares))
+
+    def round(self, value):
+        return self.off(value, self.u * np.abs(value))
+
+    def act(self, name, z):
+        a = ACTIVATIONS[name](z)
+        return self.off(a, ULPS[name] * self.u * np.abs(a)) if ULPS[name] else a
+
+    def slope(self, name, z):
+        slope, a = DERIVATIVES[name](z), ACTIVATIONS[name](z)
+        return self.off(slope, self.u * (1 + ULPS[name] * BEND[name](a) * np.abs(a))) if ULPS[name] else slope
 
 
-def _relative(errors, values):
-    """Mean of the errors over mean of the values, for every row; 0 where the values are 0."""
-    return np.divide(_mean(errors), _mean(values), out=np.zeros((len(values), 1)), where=_mean(values) > 0)
+def _copies(r: Recurrence, dtype) -> Recurrence:
+    """The reference call with the rounding errors of `dtype`, many times over; kept with the call."""
+    kept = r.__dict__.setdefault("copies", {})
+    dtype = np.dtype(dtype)
+    if dtype not in kept:
+        u = unit_roundoff(dtype) + unit_roundoff(np.float64)  # the reference rounds, too
+        narrowest = min(r.x.shape[2], len(r.recurrent_kernel))
+        kept[dtype] = dataclasses.replace(r, arithmetic=Rounding(u, max(3, -(-SAMPLES // narrowest))))
+    return kept[dtype]
 
 
-class Errors:
-    """Standard deviations of what computing in `dtype` adds to a reference call, squared, by input time."""
-
-    def __init__(self, r: SimpleRNN, dtype):
-        self.r = r
-        self.u = unit_roundoff(dtype) + unit_roundoff(np.float64)  # the reference rounds, too
-        self.derivative = DERIVATIVES[r.activation](r.z)
-        (T, B, H), I = r.z.shape, len(r.W)
-        self.h_before, self.h = np.zeros((T, B, H)), np.zeros((T, B, H))
-        terms = r.x_used**2 @ r.W**2 + r.b**2 + r.h_used**2 @ r.U**2
-        e = np.zeros((B, H))
-        for t in r.order:
-            e_z = (e * r.rec_drop**2) @ r.U**2 + self.sum_error(I + H + 1, terms[t], r.z[t])
-            self.h_before[t] = e
-            rounding = (ULPS[r.activation] * self.u * r.act[t]) ** 2
-            e = np.where(r.use[:, t, None], self.derivative[t] ** 2 * e_z + rounding, e)
-            self.h[t] = e
-
-    def sum_error(self, K, squares, total):
-        """Of a sum of K products, from the sum of the products' squares and the sum itself."""
-        return (K + 2) * self.u**2 * (squares + total**2)
-
-    def backward(self):
-        """Follow the last call of `r.gradients`: squared errors of dx, dinitial_state and the weights' gradients."""
-        r, u = self.r, self.u
-        T, B, H = r.z.shape
-        e_dh, e_dz = np.zeros((B, H)), np.zeros((T, B, H))
-        for t in reversed(r.order):
-            use = r.use[:, t, None]
-            slope = BEND[r.activation](r.act[t]) ** 2 * self.h[t] + 4 * u**2
-            e_g = e_dh + (u * r.g[t]) ** 2
-            e_dz[t] = np.where(use, self.derivative[t] ** 2 * e_g + slope * r.g[t] ** 2, 0)
-            dh = r.dz[t] @ r.U.T
-            followed = e_dz[t] @ r.U.T**2 + self.sum_error(H, r.dz[t] ** 2 @ r.U.T**2, dh)
-            followed = np.maximum(followed, _relative(e_g, r.g[t] ** 2) * _mean(dh**2))
-            e_dh = np.where(use, followed * r.rec_drop**2, e_g)
-        e_dx = e_dz @ r.W.T**2 + self.sum_error(H, r.dz**2 @ r.W.T**2, r.dz @ r.W.T)
-
-        def flat(a):
-            return a.reshape(-1, a.shape[-1])
-
-        def product_error(a, e_a):
-            a, e_a, dz, e = flat(a), flat(e_a), flat(r.dz), flat(e_dz)
-            return (a**2).T @ e + e_a.T @ dz**2 + self.sum_error(len(dz), (a**2).T @ dz**2, a.T @ dz)
-
-        ones = np.ones((T, B, 1))
-        weights = [
-            product_error(r.x_used, np.zeros_like(r.x_used)),
-            product_error(r.h_used, self.h_before * r.rec_drop**2),
-            product_error(ones, 0 * ones)[0],
-        ]
-        return e_dx.transpose(1, 0, 2) * r.in_drop[:, None] ** 2, e_dh, weights[: 2 if r.bias is None else 3]
-
-
-def _tolerance(squared):
+def _tolerance(copies, exact):
+    """From the scatter of an array's elements, of which none counts for less than the mean of its row."""
+    squared = np.square(copies - exact)
+    if copies.ndim > exact.ndim:  # else nothing was computed
+        squared = squared.mean(axis=0)
+    if squared.size:
+        squared = np.maximum(squared, squared.mean(axis=-1, keepdims=True))
     return SAFETY * np.sqrt(squared) + UNDERFLOW
 
 
-def output_tolerance(r: SimpleRNN, dtype=np.float32):
+def output_tolerance(r: Recurrence, dtype=np.float32):
     """For all outputs in processing order, (B, T, H)."""
-    return _tolerance(Errors(r, dtype).h.transpose(1, 0, 2)[:, r.order])
+    return _tolerance(_copies(r, dtype).outputs, r.outputs)
 
 
-def state_tolerance(r: SimpleRNN, dtype=np.float32):
-    """For the last state and the last output, (B, H)."""
-    return output_tolerance(r, dtype)[:, -1] if r.order else np.zeros_like(r.state)
+def last_tolerance(r: Recurrence, dtype=np.float32):
+    """For the last output, (B, H)."""
+    return _tolerance(_copies(r, dtype).last, r.last)
 
 
-def gradient_tolerances(r: SimpleRNN, dtype=np.float32):
-    """For the last call of `r.gradients`, in the form of its answer: dx, dinitial_state, [dkernel, ...]."""
-    dx, dh0, weights = Errors(r, dtype).backward()
-    return _tolerance(dx), _tolerance(dh0), [_tolerance(w) for w in weights]
+def state_tolerance(r: Recurrence, dtype=np.float32):
+    """For the last states, in the form of `r.state`."""
+    return _tolerance(_copies(r, dtype).state, r.state)
+
+
+def gradient_tolerances(r: Recurrence, dy=None, dstate=None, dtype=np.float32):
+    """For `r.gradients(dy, dstate)`, in the form of its answer: dx, dinitial_state, [dkernel, ...]."""
+    (dx, dh0, weights), copies = r.gradients(dy, dstate), _copies(r, dtype).gradients(dy, dstate)
+    per_weight = [_tolerance(c, w) for c, w in zip(copies[2], weights, strict=True)]
+    return _tolerance(copies[0], dx), _tolerance(copies[1], dh0), per_weight
 
 
 def size(a) -> float:
@@ -139,22 +134,24 @@ def assert_close(got, want, tolerance, what: str = "result") -> None:
         )
 
 
-def assert_output(got, r: SimpleRNN) -> None:
+def assert_output(got, r: Recurrence) -> None:
     """All outputs or the last one, as its number of axes says."""
     if np.ndim(got) == 3:
         assert_close(got, r.outputs, output_tolerance(r, got.dtype), "output")
     else:
-        assert_close(got, r.last, state_tolerance(r, got.dtype), "last output")
+        assert_close(got, r.last, last_tolerance(r, got.dtype), "last output")
 
 
-def assert_state(got, r: SimpleRNN) -> None:
+def assert_state(got, r: Recurrence) -> None:
+    got = np.asarray(got)  # of several states a list will do
     assert_close(got, r.state, state_tolerance(r, got.dtype), "state")
 
 
-def assert_gradients(got, r: SimpleRNN, dy=None, dstate=None) -> None:
+def assert_gradients(got, r: Recurrence, dy=None, dstate=None) -> None:
     """What a backward call gave: (dx or None, dinitial_state, [dkernel, ...])."""
+    got = (got[0], np.asarray(got[1]), got[2])
     wants, dtype = r.gradients(dy, dstate), got[1].dtype
-    tolerances = gradient_tolerances(r, dtype)
+    tolerances = gradient_tolerances(r, dy, dstate, dtype)
     assert len(got[2]) == len(wants[2])
     names = ["dx", "dinitial_state", "dkernel", "drecurrent_kernel", "dbias"]
     for name, g, want, tolerance in zip(

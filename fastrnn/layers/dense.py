@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check, initializers
 from fastrnn._check import Array
-from fastrnn.functional import ACTIVATIONS as RECURRENT_ACTIVATIONS
 from fastrnn.functional import Gradients
-from fastrnn.initializers import Initializer, InitializerLike
-from fastrnn.layers.base import Layer, Weight
+from fastrnn.functional._call import ACTIVATIONS as RECURRENT_ACTIVATIONS
+from fastrnn.initializers import InitializerLike
+from fastrnn.layers.base import Layer, Weight, WeightSpecs
 
 ACTIVATIONS = (*RECURRENT_ACTIVATIONS, "softmax")
 
@@ -225,10 +225,8 @@ class Dense(Layer):
         _check.not_implemented(quantization_config=config.pop("quantization_config", None))
         return super().from_config(config)
 
-    def _weight_specs(self, features: int) -> dict[str, tuple[tuple[int, ...], Initializer]]:
-        specs: dict[str, tuple[tuple[int, ...], Initializer]] = {
-            "kernel": ((features, self.units), self.kernel_initializer)
-        }
+    def _weight_specs(self, features: int) -> WeightSpecs:
+        specs: WeightSpecs = {"kernel": ((features, self.units), self.kernel_initializer)}
         if self.use_bias:
             specs["bias"] = ((self.units,), self.bias_initializer)
         return specs

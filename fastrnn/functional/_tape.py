@@ -1,0 +1,245 @@
+"""What a forward call leaves behind, and back-propagation through time from it."""
+
+from typing import NamedTuple, Protocol, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastrnn import _check, _core
+from fastrnn._check import Array, States
+from fastrnn.functional._memory import empty
+
+OUTPUTS = ("batch", "time", "units")
+STATES = ("batch", "units")
+StateArrays: TypeAlias = tuple[Array, ...]  # each (B, H)
+LastStates: TypeAlias = tuple[Array | None, ...]  # the same, but what is None is not wanted
+
+
+class Options(Protocol):
+    """What a cell is asked to do with its weights. A layer is its own options."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def recurrent_activation(self) -> str: ...
+    @property
+    def return_sequences(self) -> bool: ...
+    @property
+    def go_backwards(self) -> bool: ...
+    @property
+    def zero_output_for_mask(self) -> bool: ...
+    @property
+    def use_bias(self) -> bool: ...
+
+
+class KeptOptions(NamedTuple):
+    """Options that do not change."""
+
+    activation: str
+    recurrent_activation: str
+    return_sequences: bool
+    go_backwards: bool
+    zero_output_for_mask: bool
+    use_bias: bool
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Copy options, such as a layer."""
+        return cls(*(getattr(options, name) for name in cls._fields))
+
+
+class Gradients(NamedTuple):
+    """Gradients of a loss with respect to what went into a forward call; new arrays of the weights' dtype.
+
+    Attributes
+    ----------
+    dx : ndarray of shape (B, T, I) or None
+        Of the input; None if it was not wanted.
+    dinitial_state : ndarray of shape (B, H), list of them, or None
+        Of the initial state, whether one was given or it was zeros; a list if there are several states, None from a
+        layer that has none.
+    weights : list of ndarray
+        Of the weights, in Keras's order: kernel, recurrent_kernel and, if there is one, bias, each of its weight's
+        shape.
+    """
+
+    dx: Array | None
+    dinitial_state: Array | list[Array] | None
+    weights: list[Array]
+
+
+class Tape(NamedTuple):
+    """What back-propagation needs of one forward call, of any cell: by `gru_forward`, for `gru_backward`, and so on.
+
+    It holds the weights as they were, so that a later change of them does no harm, and it can be used any number of
+    times. The input `x` and, with return_sequences, the output `y` are shared with the caller: `x` must not change
+    before the backward call, and the output is read-only for that reason.
+
+    Time is cut into segments, in the order of processing: one, or many for truncated or checkpointed back-propagation.
+    """
+
+    weights: _core.Weights
+    x: Array  # (B, T, I), after dropout
+    y: Array | None  # (B, T, H), every step's output in processing order; None: to be computed again
+    gates: Array | None  # (T, B, weights.kept), what else the core wants to know of each step; None: as y, or nothing
+    begins: tuple[StateArrays | None, ...]  # the states before each segment, None for zeros
+    steps: int  # of a segment; the last may be shorter
+    truncated: bool  # whether gradients of states stop where a segment begins
+    mask: Array | None  # (B, T) of uint8
+    input_dropout: Array | None  # (B, I), the factors of x
+    recurrent_dropout: Array | None  # (B, H) or (gates, B, H), the factors of h(t-1) in the product of each gate
+    options: KeptOptions
+
+    def cut(self, i: int) -> tuple[slice, slice]:
+        """Return the steps of segment i in processing order, and where they are in the input."""
+        T = self.x.shape[1]
+        first, end = i * self.steps, min(T, (i + 1) * self.steps)
+        return slice(first, end), slice(T - end, T - first) if self.options.go_backwards else slice(first, end)
+
+    def part(self, i: int) -> "Tape":
+        """Return segment i as a tape of its own; without y and gates if there are none."""
+        if self.steps >= self.x.shape[1]:
+            return self
+        steps, times = self.cut(i)
+        return self._replace(
+            x=self.x[:, times],
+            y=None if self.y is None else self.y[:, steps],
+            gates=None if self.gates is None else self.gates[steps],
+            begins=(self.begins[i],),
+            mask=None if self.mask is None else np.ascontiguousarray(self.mask[:, times]),
+        )
+
+    def complete(self) -> "Tape":
+        """Compute y and gates of a single segment again, if they were not kept."""
+        if self.y is not None:
+            return self
+        y = empty((*self.x.shape[:2], self.weights.units), self.x.dtype)
+        whole = self._replace(y=y, gates=gates_for(self.weights, self.x))
+        whole.fill(None)
+        return whole
+
+    def fill(self, last: LastStates | None) -> None:
+        """Compute a single segment: y, gates and the last states, as far as they are there."""
+        compute(
+            self.weights, self.options, self.x, self.y, last,
+            self.begins[0], self.mask, self.recurrent_dropout, self.gates,
+        )  # fmt: skip
+
+
+def compute(
+    weights: _core.Weights,
+    options: Options,
+    x: Array,
+    y: Array | None,
+    last: LastStates | None,
+    initial: StateArrays | None,
+    mask: Array | None,
+    dropout: Array | None,
+    gates: Array | None,
+) -> None:
+    """Let the core run over time and write y, the last states and gates, as far as they are given."""
+    _core.forward(
+        weights, x, y, last, initial, mask, dropout, gates,
+        options.activation, options.recurrent_activation, options.go_backwards,
+        options.zero_output_for_mask and options.return_sequences,
+    )  # fmt: skip
+
+
+def record_segments(tape: Tape, last: LastStates | None) -> Tape:
+    """Compute all segments of a tape that has only the first one's begin; return it with all begins."""
+    B, T, _ = tape.x.shape
+    while len(tape.begins) * tape.steps < T:
+        between = tuple([empty((B, tape.weights.units), tape.x.dtype) for _ in range(tape.weights.states)])
+        tape.part(len(tape.begins) - 1).fill(between)
+        tape = tape._replace(begins=(*tape.begins, between))
+    tape.part(len(tape.begins) - 1).fill(last)
+    return tape
+
+
+def gates_for(weights: _core.Weights, x: Array) -> Array | None:
+    """Allocate what a tape keeps besides the outputs, if anything."""
+    B, T, _ = x.shape
+    return empty((T, B, weights.kept), x.dtype) if weights.kept else None
+
+
+def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, need_dx: bool = True) -> Gradients:
+    """Propagate gradients back through all time steps of one forward call, of any cell: the tape knows which.
+
+    Parameters
+    ----------
+    dy : array_like of shape (B, H), or (B, T, H) with return_sequences; or None
+        Gradient of a loss with respect to the output; None stands for zeros.
+    tape : Tape
+        What the forward call returned.
+    dstate : array_like of shape (B, H), or a list of as many as there are states, optional
+        Gradient with respect to the last states, whether or not the forward call returned them; zeros by default.
+    need_dx : bool, default True
+        Whether to compute the gradient of x, which a first layer has no use for.
+
+    Returns
+    -------
+    Gradients
+        The tuple (dx, dinitial_state, weights).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dy or dstate does not hold real numbers or has the wrong shape.
+    """
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape must be what the forward call returned, got {type(tape).__name__}")
+    weights, options, x = tape.weights, tape.options, tape.x
+    (B, T, I), H, dtype = x.shape, weights.units, x.dtype
+
+    dstates: LastStates | None = None
+    if dstate is not None:
+        dstates = _check.states("dstate", dstate, dtype, B, (H,) * weights.states)
+    dy_all = None
+    if dy is not None and options.return_sequences:
+        dy_all = _check.array("dy", dy, dtype, OUTPUTS, (B, T, H), strided=True)
+    elif dy is not None:  # the last output is the last state, or 0 where that was asked for
+        dy_last = _check.array("dy", dy, dtype, STATES, (B, H))
+        zeroed = zeroed_last(tape.mask, options)
+        if zeroed is not None:
+            dy_last = np.where(zeroed[:, None], dtype.type(0), dy_last)
+        dh, *others = (None,) * weights.states if dstates is None else dstates
+        dstates = (dy_last if dh is None else dy_last + dh, *others)
+
+    dx = empty((B, T, I), dtype) if need_dx else None
+    dinitial = tuple([empty((B, H), dtype) for _ in range(weights.states)])
+    dkernel, drecurrent = (empty((rows, weights.gates * H), dtype) for rows in (I, H))
+    dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
+    count = len(tape.begins)
+    for i in reversed(range(count)):
+        steps, times = tape.cut(i)
+        part = tape.part(i).complete()
+        assert part.y is not None
+        dx_part = dx if dx is None or count == 1 else empty(part.x.shape, dtype)
+        _core.backward(
+            weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
+            options.activation, options.recurrent_activation, options.go_backwards,
+            options.zero_output_for_mask and options.return_sequences,
+            None if dy_all is None else dy_all[:, steps], dstates, dx_part, dinitial, dkernel, drecurrent, dbias,
+            i + 1 < count,
+        )  # fmt: skip
+        if dx is not None and dx_part is not dx:
+            dx[:, times] = dx_part
+        dstates = None if tape.truncated else dinitial
+    if dx is not None and tape.input_dropout is not None:
+        dx *= tape.input_dropout[:, None, :]
+    dweights = [dkernel, drecurrent] + ([] if dbias is None else [dbias])
+    return Gradients(dx, dinitial[0] if weights.states == 1 else list(dinitial), dweights)
+
+
+def zeroed_last(mask: Array | None, options: Options) -> Array | None:
+    """Tell of each row whether its last output is 0, the step processed last being masked; None if that cannot be."""
+    if mask is None or not options.zero_output_for_mask or mask.shape[1] == 0:
+        return None
+    zeroed: Array = mask[:, 0 if options.go_backwards else -1] == 0
+    return zeroed
+
+
+def bias_shape(weights: _core.Weights) -> tuple[int, ...]:
+    """Return the shape of the bias that goes with such weights."""
+    two = isinstance(weights, _core.GRUWeights) and weights.reset_after  # of the input and of the state
+    return (2, weights.gates * weights.units) if two else (weights.gates * weights.units,)

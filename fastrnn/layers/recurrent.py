@@ -1,0 +1,300 @@
+"""What the layers of a single cell share."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastrnn import _check, initializers
+from fastrnn._check import Array, States
+from fastrnn._docs import Parts
+from fastrnn.functional._call import Cell, Dropout, Output, activation_name, run, step
+from fastrnn.functional._tape import Gradients, backward
+from fastrnn.initializers import Initializer
+from fastrnn.layers.base import Weight, WeightSpecs
+from fastrnn.layers.over_time import OverTime
+
+described = Parts(
+    {
+        "units": """
+            units : int
+                Number of outputs, H.
+            """,
+        "activation": """
+            activation : {"tanh", "relu", "sigmoid", "linear"} or None, default "tanh"
+                None is linear.
+            """,
+        "recurrent_activation": """
+            recurrent_activation : default "sigmoid"
+                Activation of the gates, one of the same.
+            """,
+        "weights": """
+            use_bias : bool, default True
+                Whether there is a bias.
+            kernel_initializer : default "glorot_uniform"
+                Whatever `fastrnn.initializers.get` accepts.
+            recurrent_initializer : default "orthogonal"
+                The same for the recurrent kernel.
+            bias_initializer : default "zeros"
+                The same for the bias.
+            """,
+        "not_implemented": """
+            kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : None
+                Not implemented yet.
+            kernel_constraint, recurrent_constraint, bias_constraint : None
+                Not implemented yet.
+            """,
+        "call": """
+            dropout : float, default 0
+                Share of the input features to drop in training: one choice per call and sequence, the same at all time
+                steps. The others are multiplied by 1 / (1 - dropout).
+            recurrent_dropout : float, default 0
+                The same for the state, on its way into the product with the recurrent kernel, with a choice of its own
+                for every gate.
+            return_sequences : bool, default False
+                Return the output of every step (B, T, H) instead of the last one (B, H).
+            return_state : bool, default False
+                Return (output, *states) instead of the output.
+            go_backwards : bool, default False
+                Process time from T-1 to 0. Outputs are in processing order: the first belongs to x[:, T-1].
+            stateful : bool, default False
+                Start each call from the states in which the previous one ended, row by row. This fixes the batch size.
+            unroll : bool, default False
+                Accepted for Keras's sake; it changes nothing.
+            """,
+        "common": """
+            seed : int, optional
+                Makes dropout and the initializers that have no seed of their own repeatable: layers of one seed draw
+                the same.
+            zero_output_for_mask : bool, default False
+                The outputs of masked steps are 0 instead of the previous output.
+            dtype : {"float32", "float64"}, default "float32"
+                Type of weights and results, in which everything is computed.
+            name : str, optional
+                By default the class's name and a number.
+            trainable : bool, default True
+                Kept for whoever updates the weights.
+
+            Raises
+            ------
+            TypeError, ValueError
+                If an argument is not one of the above.
+            NotImplementedError
+                If a regularizer or a constraint is not None.
+            """,
+    }
+)
+
+
+class Recurrent(OverTime):
+    """A layer that runs over time: its arguments and states, dropout, and weights prepared once for many calls.
+
+    A subclass has a constructor with Keras's arguments in Keras's order, and says in `_cell` what computes. The layer
+    itself is the options of a call.
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = (
+        "return_sequences",
+        "return_state",
+        "go_backwards",
+        "stateful",
+        "unroll",
+        "zero_output_for_mask",
+        "units",
+        "activation",
+        "use_bias",
+        "kernel_initializer",
+        "recurrent_initializer",
+        "bias_initializer",
+        "kernel_regularizer",
+        "recurrent_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+        "kernel_constraint",
+        "recurrent_constraint",
+        "bias_constraint",
+        "dropout",
+        "recurrent_dropout",
+        "seed",
+    )
+
+    kernel = Weight()
+    recurrent_kernel = Weight()
+    bias = Weight()
+    units: int
+    activation: str
+    recurrent_activation: str
+    use_bias: bool
+    kernel_initializer: Initializer
+    recurrent_initializer: Initializer
+    bias_initializer: Initializer
+    dropout: float
+    recurrent_dropout: float
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    unroll: bool
+    zero_output_for_mask: bool
+    _prepared: tuple[object, Any] = (None, None)  # the version of the weights, and what was made of them
+
+    def _configure(self, arguments: dict[str, Any]) -> None:
+        """Check a constructor's arguments, its locals, and keep each in an attribute of its name."""
+        given = {name: value for name, value in arguments.items() if name != "self"}
+        super().__init__(**{name: given.pop(name) for name in ("name", "trainable", "dtype", "seed")})
+        for name, value in given.items():
+            check: Callable[[str, Any], Any] = _CHECKS.get(name, _flag)
+            setattr(self, name, check(name, value))
+
+    @property
+    @abstractmethod
+    def _cell(self) -> Cell:
+        """The kind of weights, and what prepares them."""
+
+    def step(
+        self, x_t: ArrayLike, states: States | None = None, out: Array | Sequence[Array] | None = None
+    ) -> tuple[Array, list[Array]]:
+        """Compute one time step, for sequences that arrive step by step.
+
+        The stored states of a stateful layer are neither used nor changed.
+
+        Parameters
+        ----------
+        x_t : array_like of shape (B, I)
+            The input of this step.
+        states : list of ndarrays of shape (B, H), or one such array, optional
+            What the previous step returned; zeros by default.
+        out : list of ndarrays of shape (B, H) and the layer's dtype, or one such array, optional
+            Where to write the next states, of which the first is the output. They may be the previous states
+            themselves, but must not share memory with x_t. If they are contiguous, nothing is allocated for a step of
+            up to 2**24 multiply-adds.
+
+        Returns
+        -------
+        y_t : ndarray of shape (B, H)
+            The output of this step.
+        states : list of ndarray
+            For the next step. The first of them is y_t itself.
+        """
+        if self._features is None:
+            x_t = _check.array("x_t", x_t, self.dtype, ("batch", "features"), (None, None), strided=True)
+            self.build((None, None, x_t.shape[1]))
+        if out is not None and self._exposed:
+            _check.no_overlap(out, **self._arrays)
+        return step(self._prepare(), self, x_t, states, out)
+
+    def _weight_specs(self, features: int) -> WeightSpecs:
+        cell, units = self._cell, self.units
+        columns = cell.gates * units
+        specs: WeightSpecs = {
+            "kernel": ((features, columns), self.kernel_initializer),
+            "recurrent_kernel": ((units, columns), self.recurrent_initializer),
+        }
+        if self.use_bias:
+            specs["bias"] = (columns,) if cell.biases == 1 else (cell.biases, columns), self._fill_bias
+        return specs
+
+    def _fill_bias(self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: "np.random.Generator") -> Array:
+        return self.bias_initializer(shape, dtype=dtype, rng=rng)
+
+    @property
+    def _state_units(self) -> list[int]:
+        return [self.units] * self._cell.states
+
+    def _call(
+        self,
+        x: ArrayLike,
+        initial_state: States | None,
+        mask: ArrayLike | None,
+        lengths: ArrayLike | None,
+        training: bool,
+        want_tape: bool = False,
+        tbptt: int | None = None,
+        checkpoint: bool = False,
+        into: Array | None = None,
+    ) -> tuple[Output, Any]:
+        if self.stateful or self._features is None:
+            x = self._admit(x)
+            initial_state = self._states if initial_state is None else initial_state
+        output, states, tape = run(
+            self._prepare(),
+            self,
+            x,
+            initial_state,
+            mask,
+            lengths,
+            dropout=self._dropout_for(training),
+            want_state=self.return_state or self.stateful,
+            want_tape=want_tape,
+            tbptt=tbptt,
+            checkpoint=checkpoint,
+            into=into,
+        )
+        if self.stateful:
+            self._states = [state.copy() for state in states]
+        return ((output, *states) if self.return_state else output), tape
+
+    def _backward(self, dy: Any, tape: Any, dstate: States | None, need_dx: bool) -> Gradients:
+        return backward(dy, tape, dstate=dstate, need_dx=need_dx)
+
+    def _prepare(self) -> Any:
+        """Return the prepared weights, never stale ones: once a user may hold the arrays, every call compares them."""
+        version = self._version  # read before the weights, so that weights changed meanwhile are prepared again
+        prepared_version, prepared = self._prepared
+        if prepared_version is not version or (self._exposed and not prepared.matches(*self._to_pack())):
+            prepared = self._cell.pack(*self._to_pack())
+            self._prepared = version, prepared
+        return prepared
+
+    def _to_pack(self) -> tuple[Array, Array, Array | None]:
+        return self._own["kernel"], self._own["recurrent_kernel"], self._own.get("bias")
+
+    def _dropout_for(self, training: bool) -> Dropout | None:
+        return self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None
+
+    def _draw_dropout(self, batch: int) -> tuple[Array | None, Array | None]:
+        """Draw the factors of x (B, I) and of the states in each gate's product, the same at all time steps."""
+        assert self._features is not None
+        gates = self._cell.gates
+        states = (batch, self.units) if gates == 1 else (gates, batch, self.units)
+        return self._drop(self.dropout, (batch, self._features)), self._drop(self.recurrent_dropout, states)
+
+    def _drop(self, rate: float, shape: tuple[int, ...]) -> Array | None:
+        """Draw 0 with probability `rate`, else 1 / (1 - rate), so that the expected factor is 1; None if rate is 0."""
+        if rate == 0:
+            return None
+        assert self._rng is not None
+        kept = self._rng.random(shape) >= rate
+        return np.multiply(kept, 0 if rate == 1 else 1 / (1 - rate), dtype=self.dtype)
+
+
+def _flag(name: str, value: Any) -> bool:
+    return bool(value)
+
+
+def _initializer(name: str, value: Any) -> Initializer:
+    return initializers.get(value, name)
+
+
+# What becomes of a recurrent layer's arguments; of those that are not named here, bool.
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "units": _check.positive_integer,
+    "activation": activation_name,
+    "recurrent_activation": activation_name,
+    **dict.fromkeys(("kernel_initializer", "recurrent_initializer", "bias_initializer"), _initializer),
+    **dict.fromkeys(("dropout", "recurrent_dropout"), _check.rate),
+    **dict.fromkeys(
+        (
+            "kernel_regularizer",
+            "recurrent_regularizer",
+            "bias_regularizer",
+            "activity_regularizer",
+            "kernel_constraint",
+            "recurrent_constraint",
+            "bias_constraint",
+        ),
+        lambda name, value: _check.not_implemented(**{name: value}),
+    ),
+}

@@ -1,0 +1,220 @@
+"""The stack of recurrent layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastrnn import _check
+from fastrnn._check import Array, States
+from fastrnn.functional._call import run
+from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
+from fastrnn.layers.composite import Composite, deserialize, serialize
+from fastrnn.layers.over_time import OverTime
+from fastrnn.layers.recurrent import Recurrent
+
+
+class RNNTape(NamedTuple):
+    """What back-propagation needs of one forward call: by `RNN.forward`, for `RNN.backward`."""
+
+    layers: list[Tape]
+
+
+class RNN(Composite):
+    """Stack of recurrent layers, each running over the outputs of the one below, as Keras's RNN over a list of cells.
+
+    The layers say what is computed (weights, activations, dropout), the stack says of all of them together in which
+    direction, from which states, and what is returned. Every mask holds for all layers. Initial and stored states are
+    those of the first layer, then those of the second, and so on, in one list.
+
+    Parameters
+    ----------
+    cell : SimpleRNN, GRU or LSTM, or a list of them
+        The layers, the first one nearest to the input. They must leave return_sequences, return_state, go_backwards,
+        stateful and zero_output_for_mask as they are by default.
+    return_sequences : bool, default False
+        Return the last layer's output of every step (B, T, H) instead of the last one (B, H).
+    return_state : bool, default False
+        Return (output, *states) with the last states of the last layer.
+    go_backwards : bool, default False
+        Process time from T-1 to 0. Outputs are in processing order: the first belongs to x[:, T-1].
+    stateful : bool, default False
+        Start each call from the states in which the previous one ended, row by row. This fixes the batch size.
+    unroll : bool, default False
+        Accepted for Keras's sake; it changes nothing.
+    zero_output_for_mask : bool, default False
+        The outputs of masked steps are 0 instead of the previous output.
+    return_all_states : bool, default False
+        Return (output, *states) with the last states of all layers. It is what return_state does in Keras.
+    dtype : {"float32", "float64"}, optional
+        If given, it must be that of the layers.
+    name : str, optional
+        By default rnn, rnn_1, ...
+    trainable : bool, default True
+        Kept for whoever updates the weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not one of the above, or the layers do not go together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn import GRU, LSTM, RNN
+    >>> stack = RNN([GRU(3), LSTM(5)], return_all_states=True)
+    >>> output, *states = stack(np.zeros((2, 7, 4)))
+    >>> output.shape, [state.shape for state in states]
+    ((2, 5), [(2, 3), (2, 5), (2, 5)])
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = (
+        "return_sequences",
+        "return_state",
+        "go_backwards",
+        "stateful",
+        "unroll",
+        "zero_output_for_mask",
+        "return_all_states",
+    )
+
+    def __init__(
+        self,
+        cell: Recurrent | Sequence[Recurrent],
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        *,
+        return_all_states: bool = False,
+        dtype: DTypeLike | Mapping[str, Any] | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.layers: list[Recurrent] = [cell] if isinstance(cell, Recurrent) else list(cell)
+        if not self.layers:
+            raise ValueError("cell must have at least one layer, got an empty list")
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Recurrent):
+                raise TypeError(f"cell[{i}] must be a SimpleRNN, GRU or LSTM, got {type(layer).__name__}")
+            for flag in ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask"):
+                if getattr(layer, flag):
+                    raise ValueError(f"cell[{i}] must leave {flag} to the stack, got {flag}=True")
+            if any(layer is other for other in self.layers[:i]):
+                raise ValueError(f"cell[{i}] must be another layer than those before, got {layer.name} twice")
+        self._take_dtype(dtype)
+        self.units = self.layers[-1].units
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.return_all_states = bool(return_all_states)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as plain data for JSON; the list of layers in Keras's form."""
+        return {**super().get_config(), "cell": [serialize(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer from what `get_config` returned, or that of Keras's RNN over cells of its own."""
+        arguments, cell = dict(config), config["cell"]
+        if isinstance(cell, Mapping):  # Keras, whose return_state is of all layers
+            arguments["return_all_states"] = arguments.pop("return_state", False)
+            cell = cell["config"]["cells"] if cell["class_name"] == "StackedRNNCells" else [cell]
+        return cls(**{**arguments, "cell": [deserialize(one) for one in cell]})
+
+    def step(
+        self, x_t: ArrayLike, states: States | None = None, out: Array | Sequence[Array] | None = None
+    ) -> tuple[Array, list[Array]]:
+        """Compute one time step, for sequences that arrive step by step; see `SimpleRNN.step`.
+
+        The lists `states` and `out` are of all layers' states.
+        """
+        before, targets = self._share("states", states), self._share("out", out)
+        after: list[Array] = []
+        for layer, state, target in zip(self.layers, before, targets, strict=True):
+            x_t, new = layer.step(x_t, state, out=target)
+            after += new
+        return after[-len(new)], after
+
+    def _parts(self) -> dict[str, OverTime]:
+        return {f"layers[{i}]": layer for i, layer in enumerate(self.layers)}
+
+    def _create(self, features: int) -> None:
+        for layer in self.layers:
+            layer.build((None, None, features))
+            features = layer.units
+
+    def _call(
+        self,
+        x: ArrayLike,
+        initial_state: States | None,
+        mask: ArrayLike | None,
+        lengths: ArrayLike | None,
+        training: bool,
+        want_tape: bool = False,
+        tbptt: int | None = None,
+        checkpoint: bool = False,
+        into: Array | None = None,
+    ) -> tuple[Any, Any]:
+        x = self._admit(x)
+        B, T, _ = x.shape
+        used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
+        start = self._states if initial_state is None else initial_state
+        last: list[Array] = []
+        tapes: list[Tape] = []
+        for i, (layer, before) in enumerate(
+            zip(self.layers, self._checked_states("initial_state", start, B), strict=True)
+        ):
+            x, states, tape = run(
+                layer._prepare(),
+                self._options(i),
+                x,
+                before,
+                used,
+                dropout=layer._dropout_for(training),
+                want_state=self.stateful or self.return_all_states or self.return_state,
+                want_tape=want_tape,
+                tbptt=tbptt,
+                checkpoint=checkpoint,
+                into=into if i + 1 == len(self.layers) else None,
+            )
+            last += states
+            if tape is not None:
+                tapes.append(tape)
+            if i == 0 and self.go_backwards and used is not None:
+                used = used[:, ::-1]  # the outputs are in processing order
+        if self.stateful:
+            self._states = [state.copy() for state in last]
+        if not (self.return_all_states or self.return_state):
+            output: Any = x
+        else:
+            output = (x, *(last if self.return_all_states else last[-len(self.layers[-1]._state_units) :]))
+        return output, RNNTape(tapes) if want_tape else None
+
+    def _options(self, i: int) -> KeptOptions:
+        """Return what layer i is asked to do."""
+        top = i + 1 == len(self.layers)
+        return KeptOptions.of(self.layers[i])._replace(
+            return_sequences=self.return_sequences or not top,
+            go_backwards=self.go_backwards and i == 0,
+            zero_output_for_mask=self.zero_output_for_mask and top,
+        )
+
+    def _backward(self, dy: Any, tape: Any, dstate: States | None, need_dx: bool) -> Gradients:
+        if not isinstance(tape, RNNTape):
+            raise TypeError(f"tape must be what the forward call returned, got {type(tape).__name__}")
+        dstates = self._checked_states("dstate", dstate, len(tape.layers[0].x))
+        dinitial: list[Array] = []
+        weights: list[Array] = []
+        for i in reversed(range(len(self.layers))):
+            gradients = backward(dy, tape.layers[i], dstate=dstates[i], need_dx=need_dx or i > 0)
+            dy, before = gradients.dx, gradients.dinitial_state
+            dinitial = [*(before if isinstance(before, list) else [before]), *dinitial]
+            weights = [*gradients.weights, *weights]
+        return Gradients(dy, dinitial[0] if len(dinitial) == 1 else dinitial, weights)
