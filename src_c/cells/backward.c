@@ -18,7 +18,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .steps = steps};
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
-    g.dz = frnn_dense_place(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
+    g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     g.previous = frnn_take(l, tape->mask ? frnn_times(l, chunks, plan->B) : 0, sizeof *g.previous);
     g.before = frnn_take(l, tape->mask ? tokens : 0, sizeof *g.before);
     g.rows = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *g.rows);

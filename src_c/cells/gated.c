@@ -325,7 +325,8 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
     g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->together), size);
     g.wh_candidate_t = frnn_take(l, frnn_times(l, matrix, cell->gates - cell->together), size);
-    g.rh = frnn_dense_place(plan, g.common.steps, H, frnn_take(l, cell->together < cell->gates ? states : 0, size));
+    g.rh =
+        frnn_place_by_sequence(plan, g.common.steps, H, frnn_take(l, cell->together < cell->gates ? states : 0, size));
     g.dropped = frnn_take(l, tape->dropout ? states : 0, size);
     g.undropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, H) : 0, size);
     g.lists = frnn_take(l, frnn_times(l, frnn_times(l, frnn_most_members(plan), BACK_LISTS), plan->B), sizeof *g.lists);

@@ -45,7 +45,7 @@ typedef struct frnn_gated_backward {
     frnn_gated_weights w;
     size_t *order, *order_h;     /* of the columns of wx and wh */
     char *wh_t, *wh_candidate_t; /* packed transposes */
-    frnn_place rh;               /* (steps, B, H): r h' */
+    frnn_place rh;               /* (B, steps, H): r h' */
     char *dropped;               /* (steps * B, H): h' times dropout */
     char *undropped;             /* (B, H): dz wh^T, before it is multiplied by dropout */
     char **lists;                /* per member, (B,) each */

@@ -30,5 +30,10 @@ double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {
 
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first) {
     const size_t row = width * plan->kernels->size;
+    return (frnn_place){.first = first, .batch = (ptrdiff_t)row, .time = (ptrdiff_t)(plan->B * row), .steps = steps};
+}
+
+frnn_place frnn_place_by_sequence(const frnn_plan *plan, size_t steps, size_t width, char *first) {
+    const size_t row = width * plan->kernels->size;
     return (frnn_place){.first = first, .batch = (ptrdiff_t)(steps * row), .time = (ptrdiff_t)row, .steps = steps};
 }

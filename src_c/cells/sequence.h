@@ -46,7 +46,8 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
 }
 
-/* A dense (B, steps, width) array. */
+/* A dense array: (steps, B, width), or with the steps of a sequence after each other (B, steps, width). */
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first);
+frnn_place frnn_place_by_sequence(const frnn_plan *plan, size_t steps, size_t width, char *first);
 
 #endif
