@@ -106,5 +106,6 @@ cdef extern from "fastrnn.h" nogil:
         const frnn_cell *simple_rnn
         const frnn_cell *gru
         const frnn_cell *lstm
+        double (*multiply_adds)(const frnn_kernels *kernels, size_t times) noexcept nogil
 
     const frnn_api *frnn_get_api() noexcept

@@ -96,6 +96,14 @@ def compiler():
     return FRNN_COMPILER.decode()
 
 
+def multiply_adds(str dtype not None, size_t times):
+    cdef const frnn_kernels *kernels = api.kernels(isa, FRNN_F64 if dtype == "float64" else FRNN_F32)
+    cdef double done
+    with nogil:
+        done = api.multiply_adds(kernels, times)
+    return done
+
+
 set_isa(isas()[len(isas()) - 1])
 
 

@@ -144,6 +144,10 @@ typedef struct frnn_api {
     const frnn_cell *gru;
     /* i, f, o = rec_act(x wx + b + h' wh), g = act(x wx + b + h' wh); c = f c' + i g; h = o act(c). */
     const frnn_cell *lstm;
+
+    /* Does independent multiply-adds in registers, `times` times as many as a tile of the kernels has, and returns how
+     * many scalar ones that were: timed, it is the rate that no kernel can exceed. */
+    double (*multiply_adds)(const frnn_kernels *kernels, size_t times);
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

@@ -101,6 +101,10 @@ struct frnn_kernels {
     void (*gru_reset_back)(const frnn_gated_rows *rows);
     void (*lstm)(const frnn_gated_rows *rows);
     void (*lstm_back)(const frnn_gated_rows *rows);
+
+    /* Does `times` times the multiply-adds of a full tile, in registers, and returns how many scalar ones that were:
+     * what the processor can do at most. */
+    double (*multiply_adds)(size_t times);
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include "kernels/gemm.inl.h"
 #include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
+#include "kernels/peak.inl.h"
 
 #include "kernels/gates.inl.h"
 #include "kernels/gru.inl.h"
@@ -41,6 +42,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .gru_reset_back = F(gru_reset_back),
     .lstm = F(lstm),
     .lstm_back = F(lstm_back),
+    .multiply_adds = F(multiply_adds),
 };
 
 #undef V

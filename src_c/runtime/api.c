@@ -20,6 +20,10 @@ static frnn_status activate(const frnn_kernels *kernels, frnn_activation activat
     return FRNN_OK;
 }
 
+static double multiply_adds(const frnn_kernels *kernels, size_t times) {
+    return kernels ? kernels->multiply_adds(times) : 0;
+}
+
 static const frnn_api api = {
     .version = FRNN_API_VERSION,
     .status_text = status_text,
@@ -36,6 +40,7 @@ static const frnn_api api = {
     .simple_rnn = &frnn_simple_rnn,
     .gru = &frnn_gru,
     .lstm = &frnn_lstm,
+    .multiply_adds = multiply_adds,
 };
 
 const frnn_api *frnn_get_api(void) { return &api; }
