@@ -1,10 +1,11 @@
-"""The command line: `python -m fastrnn demo` and `python -m fastrnn config`."""
+"""The command line: `python -m fastrnn bench`, `demo` and `config`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 import fastrnn
+from fastrnn._bench import command as bench
 
 DEMO = """\
 Train two stacked SimpleRNN layers and a softmax head to read handwritten digits, each a sequence of eight rows of
@@ -33,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out", type=Path, default=Path("fastrnn-demo.png"), help="the picture's file (default: ./%(default)s)"
     )
+    bench_parser = commands.add_parser(
+        "bench", help="time this machine, beside other libraries", description=bench.DESCRIPTION
+    )
+    bench.add_arguments(bench_parser, positive)
     commands.add_parser("config", help="print what runs here, and why", description=CONFIG)
     return top
 
@@ -42,6 +47,9 @@ def main() -> None:
     arguments = parser().parse_args()
     if arguments.command == "config":
         print(fastrnn.show_config())
+        return
+    if arguments.command == "bench":
+        bench.run(arguments)
         return
     try:
         from fastrnn import _demo

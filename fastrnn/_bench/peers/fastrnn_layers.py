@@ -1,0 +1,45 @@
+"""fastrnn's layers."""
+
+from typing import Any
+
+import numpy as np
+
+import fastrnn
+from fastrnn._bench.cases import Array, Case
+
+
+class Peer:
+    """A layer whose weights are set anew before each training step, so that preparing them counts."""
+
+    def __init__(self, case: Case, threads: int) -> None:
+        name = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}[case.cell]
+        if not hasattr(fastrnn, name):
+            raise NotImplementedError(f"fastrnn has no {name}")
+        fastrnn.set_num_threads(threads)
+        a = case.arrays
+        self.x, self.dy, self.lengths = a["x"], a["dy"], case.lengths
+        self.weights = [a["kernel"], a["recurrent_kernel"], a["bias"]]
+        self.layer = getattr(fastrnn, name)(case.shape.H, return_sequences=True, dtype=case.dtype)
+        self.layer.build(self.x.shape)
+        self.layer.set_weights(self.weights)
+        self.x_t, self.states = np.ascontiguousarray(self.x[:, 0]), list(a["states"])
+        self.out = np.empty_like(self.states[0])
+
+    def forward(self) -> Any:
+        """Infer."""
+        return (self.layer(self.x, lengths=self.lengths),)
+
+    def train(self) -> Any:
+        """Infer and back-propagate."""
+        self.layer.set_weights(self.weights)
+        y, tape = self.layer.forward(self.x, lengths=self.lengths)
+        gradients = self.layer.backward(self.dy, tape)
+        return y, gradients.dx, *gradients.weights
+
+    def step(self) -> Any:
+        """Infer one step."""
+        return self.layer.step(self.x_t, self.states, out=self.out)[:1]
+
+    def arrays(self, result: Any) -> list[Array]:
+        """Do nothing: they are arrays."""
+        return list(result)

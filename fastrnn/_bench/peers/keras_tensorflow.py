@@ -1,0 +1,50 @@
+"""Keras's SimpleRNN, GRU and LSTM on TensorFlow, in a compiled function."""
+
+import os
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import tensorflow as tf
+
+from fastrnn._bench.cases import Array, Case
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError("keras was imported before, with another backend")
+
+
+class Peer:
+    def __init__(self, case: Case, threads: int) -> None:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        a = case.arrays
+        name = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}[case.cell]
+        layer = getattr(keras.layers, name)(case.shape.H, return_sequences=True)
+        layer.build(a["x"].shape)
+        layer.set_weights([a["kernel"], a["recurrent_kernel"], a["bias"]])
+        x, dy, x_t = tf.constant(a["x"]), tf.constant(a["dy"]), tf.constant(a["x"][:, 0])
+        states = [tf.constant(s) for s in a["states"]]
+        mask = tf.constant(case.used) if case.ragged else None
+
+        @tf.function
+        def forward() -> Any:
+            return (layer(x, mask=mask),)
+
+        @tf.function
+        def train() -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, mask=mask, training=True)
+            sources = [x, *(v.value for v in layer.trainable_variables)]
+            return y, *tape.gradient(y, sources, output_gradients=dy)
+
+        @tf.function
+        def step() -> Any:
+            return (layer.cell(x_t, states)[0],)
+
+        self.forward, self.train, self.step = forward, train, step
+
+    def arrays(self, result: Any) -> list[Array]:
+        return [a.numpy() for a in result]
