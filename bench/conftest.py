@@ -49,7 +49,7 @@ def timed(benchmark, made, threads, peak_gflops):
     """Hold a peer's answers against the float64 loop's, then time it."""
     import fastrnn
     from fastrnn._bench.cases import MODES, Case
-    from fastrnn._bench.peers import version_of
+    from fastrnn._bench.peers import version
 
     def time(name, shape, dims, cell, mode, group=None):
         method, ragged = MODES[mode]
@@ -63,7 +63,7 @@ def timed(benchmark, made, threads, peak_gflops):
         benchmark.group = group or f"{cell} {mode} {shape}"
         benchmark.extra_info.update(
             peer=name,
-            version=version_of(name),
+            version=version(name),
             cell=cell,
             mode=mode,
             dims=dims._asdict(),

@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     limit_threads(arguments.threads)
 
     rows: list[Row] = []
+    noted: set[tuple[str, str]] = set()
     with Bench(arguments.peers, arguments.threads, effort) as bench:
         for name, why in bench.missing.items():
             print(f"without {name}: {why}", file=sys.stderr)
@@ -119,8 +120,9 @@ def run(arguments: argparse.Namespace) -> None:
                 progress.says(f"{name} {mode}")
                 rows.append(bench.row(name, dims, arguments.cell, mode))
                 progress.prints(table.line(rows[-1]))
-                for peer, why in rows[-1].notes.items():
+                for peer, why in rows[-1].notes.items() - noted:
                     print(f"without {peer}: {why}", file=sys.stderr)
+                noted |= rows[-1].notes.items()
                 if arguments.json:  # as far as it has come
                     keep(arguments.json, about, rows)
     print(summary(rows))

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from fastrnn import _core, set_num_threads
 from fastrnn._bench.cases import MODES, Array, Case, Shape
-from fastrnn._bench.peers import Peer, make, version_of
+from fastrnn._bench.peers import Peer, make, version
 
 SETTLE = 0.02  # seconds for which the last peer's threads may still spin
 LONG = 0.05  # a call of so many seconds need not be called once for nothing, to wake its threads and warm its caches
@@ -133,7 +133,7 @@ class _Orders:
 
     def version(self) -> str:
         """Return the version of the peer's library."""
-        return version_of(self.name)
+        return version(self.name)
 
     def answers(self, method: str) -> tuple[float, list[Array]] | None:
         """Call for the first time: how long it took, and what came of it. None if the peer lacks the method."""

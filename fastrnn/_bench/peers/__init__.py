@@ -6,25 +6,24 @@ They return what users of the library would hold then, finished but not converte
 in Keras's layout and order: y, dx, dkernel, drecurrent_kernel, dbias. `forward` and `train` heed the case's lengths.
 
 A peer whose library is missing raises ImportError, one that cannot do the case NotImplementedError; a peer may also
-lack a method.
+lack a method. A module's VERSION says what is timed.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from fastrnn._bench.cases import Array, Case
 
-# By name: the module here, and the distribution whose version says what was timed.
+# The module here and the name to print, by the peer's name.
 PEERS = {
     "fastrnn": ("fastrnn_layers", "fastrnn"),
-    "onednn": ("onednn", "onednn-cpu-gomp"),
-    "jax": ("jax_scan", "jax"),
-    "torch": ("torch_nn", "torch"),
-    "onnxruntime": ("onnx_runtime", "onnxruntime"),
-    "keras": ("keras_tensorflow", "tensorflow"),
-    "numpy": ("numpy_loop", "numpy"),
+    "onednn": ("onednn", "oneDNN"),
+    "jax": ("jax_scan", "JAX"),
+    "torch": ("torch_nn", "PyTorch"),
+    "onnxruntime": ("onnx_runtime", "ONNX Runtime"),
+    "keras": ("keras_tensorflow", "Keras"),
+    "numpy": ("numpy_loop", "NumPy loop"),
 }
 
 
@@ -41,11 +40,7 @@ def make(name: str, case: Case, threads: int) -> Peer:
     return peer
 
 
-def version_of(name: str) -> str:
-    """Return the version of the peer's library, "unknown" if it does not tell."""
-    if name == "fastrnn":
-        return import_module("fastrnn").__version__  # type: ignore[no-any-return]
-    try:
-        return version(PEERS[name][1])
-    except PackageNotFoundError:
-        return "unknown"
+def version(name: str) -> str:
+    """Return the version of the peer's library."""
+    found: str = import_module(f"{__name__}.{PEERS[name][0]}").VERSION
+    return found

@@ -7,6 +7,8 @@ import numpy as np
 import fastrnn
 from fastrnn._bench.cases import Array, Case
 
+VERSION: str = fastrnn.__version__
+
 
 class Peer:
     """A layer whose weights are set anew before each training step, so that preparing them counts."""

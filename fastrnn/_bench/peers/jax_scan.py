@@ -8,6 +8,8 @@ import numpy as np
 
 from fastrnn._bench.cases import STATES, Array, Case
 
+VERSION: str = jax.__version__
+
 
 class Peer:
     def __init__(self, case: Case, threads: int) -> None:

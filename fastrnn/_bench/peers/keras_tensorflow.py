@@ -13,6 +13,8 @@ from fastrnn._bench.cases import Array, Case
 if keras.backend.backend() != "tensorflow":
     raise ImportError("keras was imported before, with another backend")
 
+VERSION: str = f"{keras.__version__} on TensorFlow {tf.__version__}"
+
 
 class Peer:
     def __init__(self, case: Case, threads: int) -> None:

@@ -12,6 +12,8 @@ from fastrnn._bench.cases import Array, Case
 
 Arrays: TypeAlias = tuple[Array, ...]
 
+VERSION: str = np.__version__
+
 
 def sigmoid(z: Array) -> Array:
     return 1 / (1 + np.exp(-z))  # type: ignore[no-any-return]

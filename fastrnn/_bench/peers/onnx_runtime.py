@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fastrnn._bench.cases import STATES, Array, Case, reorder
 
+VERSION: str = onnxruntime.__version__
 ORDER = {"rnn": [0], "gru": [0, 1, 2], "lstm": [0, 3, 1, 2]}  # of Keras's gates
 
 

@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fastrnn._bench.cases import Array, Case, reorder
 
+VERSION: str = torch.__version__
 ORDER = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 1, 2, 3]}  # of Keras's gates; each is its own inverse
 
 

@@ -1,0 +1,63 @@
+"""Measure all that RESULTS.md shows, on the machine at hand: some ten minutes.
+
+    python -m bench.measure && python -m bench.report
+
+Every part is one run of `python -m fastrnn bench`, kept in bench/results. What is there already is not measured again:
+after an interruption, the same command goes on. The machine should have nothing else to do.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fastrnn._bench.threads import available_cpus
+
+RESULTS = Path(__file__).parent / "results"
+
+SOME = "sentence,reviews,b1_h256,b32_h128,b64_h512"
+PEAK = [f"{B}x25x{H}x{H}" for B in (1, 8, 32, 128) for H in (16, 32, 64, 128, 256, 512, 1024, 2048)]
+GROWTH = [
+    *(f"1x{T}x64x64" for T in (10, 100, 1000, 10_000, 100_000)),
+    *(f"{B}x10x64x64" for B in (32, 128, 512, 2048, 4096)),
+]
+
+# The arguments of each run, by the name of its file.
+RUNS = {
+    "rnn": ["--threads", "1"],
+    "modes": ["--modes", "step,ragged,ragged-train", "--shapes", SOME],
+    "peak": ["--peers", "fastrnn", "--shapes", ",".join(PEAK)],
+    "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
+    "gru": ["--cell", "gru", "--shapes", SOME],
+    "lstm": ["--cell", "lstm", "--shapes", SOME],
+}
+for _n in range(2, available_cpus() + 1):
+    if _n & (_n - 1) == 0 or _n == available_cpus():  # powers of two, and all
+        RUNS[f"rnn-{_n}-threads"] = ["--threads", str(_n)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN", help=f"one of {', '.join(RUNS)}")
+    parser.add_argument("--again", action="store_true", help="also measure what is there already")
+    parser.add_argument("--rounds", help="as for python -m fastrnn bench")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder to write to (default: bench/results)")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    more = ["--rounds", arguments.rounds] if arguments.rounds else []
+    for name in arguments.only or RUNS:
+        file = arguments.out / f"{name}.json"
+        if file.exists() and not arguments.again:
+            print(f"{file} is there already")
+            continue
+        begin, unfinished = time.monotonic(), file.with_suffix(".unfinished")
+        command = [sys.executable, "-m", "fastrnn", "bench", *RUNS[name], *more, "--json", str(unfinished)]
+        print(f"\n{name}: {' '.join(command[2:-2])}", flush=True)
+        subprocess.run(command, check=True)
+        unfinished.replace(file)
+        print(f"{name}: {time.monotonic() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
