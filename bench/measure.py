@@ -41,11 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN", help=f"one of {', '.join(RUNS)}")
     parser.add_argument("--again", action="store_true", help="also measure what is there already")
-    parser.add_argument("--rounds", help="as for python -m fastrnn bench")
+    for option in ("--rounds", "--machine"):
+        parser.add_argument(option, help="as for python -m fastrnn bench")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder to write to (default: bench/results)")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    more = ["--rounds", arguments.rounds] if arguments.rounds else []
+    more = [f"--{name}={value}" for name in ("rounds", "machine") if (value := getattr(arguments, name))]
     for name in arguments.only or RUNS:
         file = arguments.out / f"{name}.json"
         if file.exists() and not arguments.again:

@@ -1,86 +1,269 @@
-"""Make a table and a picture of a run of the benches.
+"""Make RESULTS.md, its pictures and the README's figure from what `python -m bench.measure` has kept.
 
-    pytest bench --benchmark-json=run.json
-    python -m bench.report run.json --plot run.png
-
-A cell is the time of the peer's fastest round. The picture shows billions of operations per second, those of the matrix
-products alone.
+python -m bench.report                   # from bench/results
+python -m bench.report --results DIR --out DIR
 """
 
 import argparse
-import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .shapes import SHAPES
+from fastrnn._bench.cases import GATES
+from fastrnn._bench.command import duration, load, mean
+from fastrnn._bench.peers import PEERS
+from fastrnn._bench.turns import Row
 
-Runs = dict[tuple[str, str], dict[str, dict[str, Any]]]  # (shape, mode) -> peer -> one benchmark
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+START, END = "<!-- speed, by python -m bench.report -->\n", "<!-- end of speed -->\n"
+README_SHAPE = "b32_h64"
+LAYERS = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
+
+HEAD = """\
+<!-- made by python -m bench.report; what is written here by hand is lost -->
+# How fast fastrnn is
+
+Measured on {machine} on {date} by `python -m bench.measure`, in float32. {processor}, {cpus} CPUs, {isa} kernels
+compiled by {compiler}, {system}, Python {python}. {versions}.
+
+{verdict}
+"""
+
+METHOD = """\
+## Method
+
+A shape is batch × time steps × inputs × units. *forward* is inference that returns every output. *train* is a forward
+pass and back-propagation through time for a gradient on every output, giving those of the input and of all weights; the
+weights count as changed before every step, as an optimizer changes them. *step* is one time step from given states.
+*ragged* batches have random lengths that leave half the steps; PyTorch packs them.
+
+- Everybody does the same work on the same arrays with the same number of threads, pinned to as many CPUs. JAX and
+  Keras (on TensorFlow) run compiled functions, oneDNN and ONNX Runtime get arrays in the layout that they prefer.
+- Every answer is held against float64 before it is timed.
+- Every peer has a process of its own. They take turns inside each round, so that a drift of the machine's clock hits
+  all alike; a time is that of the best round of {rounds}.
+- The peak is the rate of multiply-adds that never leave the registers, measured in the same rounds with the same
+  instruction set and threads. Shares count the operations of the matrix products alone.
+- What a first call costs, compilation included, is in no time but those of its own table.
+
+`python -m fastrnn bench` does the same on your machine.
+"""
 
 
-def read(path: Path) -> Runs:
-    runs: Runs = {}
-    for row in json.loads(path.read_text())["benchmarks"]:
-        info = row["extra_info"]
-        runs.setdefault((info["shape"], info["mode"]), {})[info["peer"]] = row
-    return runs
+def code(row: Row) -> str:
+    return f"{row.dims.B} × {row.dims.T} × {row.dims.I} × {row.dims.H}"
 
 
-def peers_of(runs: Runs) -> list[str]:
-    return list(dict.fromkeys(peer for rows in runs.values() for peer in rows))
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], left: int = 2) -> str:
+    """Return a Markdown table whose first columns are aligned to the left."""
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)) + "\n"
 
 
-def seconds(value: float) -> str:
-    unit, scale = next((u for u in (("s", 1), ("ms", 1e3)) if value * u[1] >= 1), ("µs", 1e6))
-    return f"{value * scale:.3g} {unit}"
+def peers_of(rows: Sequence[Row]) -> list[str]:
+    return [peer for peer in PEERS if any(peer in row.seconds for row in rows)]
 
 
-def table(runs: Runs) -> str:
-    """Return a Markdown table: a row for each shape and mode, a column for each peer, the fastest in bold."""
-    peers = peers_of(runs)
-    lines = [f"| shape | B, T, I, H | mode | {' | '.join(peers)} |", "|---|---|---|" + "---:|" * len(peers)]
-    for (shape, mode), rows in runs.items():
-        times = {p: rows[p]["stats"]["min"] for p in rows}
-        best = min(times.values())
-        cells = [
-            "" if p not in times else f"**{seconds(times[p])}**" if times[p] == best else seconds(times[p])
-            for p in peers
+def comparison(rows: Sequence[Row]) -> str:
+    """Return a table of everybody's times, the best in bold, losses marked."""
+    peers = peers_of(rows)
+    lines = []
+    for row in rows:
+        best = min(row.seconds.values())
+        times = []
+        for peer in peers:
+            text = duration(row.seconds[peer]) if peer in row.seconds else ""
+            times.append(f"**{text}**" if text and row.seconds[peer] == best else text)
+        if row.ahead is None:
+            lines.append([row.shape, code(row), *times, "", "", ""])
+            continue
+        ahead = f"{row.ahead:.2f}" if row.ahead >= 1 else f"**{row.ahead:.2f}, lost**"
+        lines.append(
+            [row.shape, code(row), *times, ahead, f"{row.gflops('fastrnn'):.1f}", f"{row.of_peak('fastrnn'):.0%}"]
+        )
+    return table(["shape", "B × T × I × H", *(PEERS[p][1] for p in peers), "ahead", "GFLOP/s", "of peak"], lines)
+
+
+def first_calls(rows: Sequence[Row]) -> str:
+    """Return a table of what the first call costs, getting ready included."""
+    peers = peers_of(rows)
+    lines = [
+        [row.shape, row.mode, *(duration(row.first_call[p]) if p in row.first_call else "" for p in peers)]
+        for row in rows
+    ]
+    return table(["shape", "mode", *(PEERS[p][1] for p in peers)], lines)
+
+
+def ragged(full: Sequence[Row], rows: Sequence[Row]) -> str:
+    """Return a table of ragged batches: the times, and their share of the full batch's."""
+    whole = {(row.shape, row.mode): row for row in full}
+    peers = peers_of(rows)
+    lines = []
+    for row in rows:
+        other = whole.get((row.shape, {"ragged": "forward", "ragged-train": "train"}[row.mode]))
+        cells = []
+        for peer in peers:
+            text = duration(row.seconds[peer]) if peer in row.seconds else ""
+            if text and other and peer in other.seconds:
+                text += f" ({row.seconds[peer] / other.seconds[peer]:.2f})"
+            cells.append(text)
+        lines.append([row.shape, row.mode, *cells])
+    return table(["shape", "mode", *(PEERS[p][1] for p in peers)], lines)
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Say in one sentence for each mode how it stands."""
+    parts = []
+    for mode in dict.fromkeys(row.mode for row in rows):
+        ahead = {row.shape: row.ahead for row in rows if row.mode == mode and row.ahead}
+        lost = [f"{shape} ({a:.2f})" for shape, a in ahead.items() if a < 1]
+        least, most = min(ahead.values()), max(ahead.values())
+        text = f"**{mode}**: the best rival of each shape takes {least:.2f} to {most:.2f} times as long as fastrnn, "
+        text += f"{mean(list(ahead.values())):.2f} times in the geometric mean of {len(ahead)} shapes"
+        parts.append(f"- {text}; lost: {', '.join(lost)}." if lost else f"- {text}; none is lost.")
+    return "\n".join(parts)
+
+
+def by_mode(rows: Sequence[Row], mode: str) -> list[Row]:
+    return [row for row in rows if row.mode == mode]
+
+
+def read(folder: Path) -> dict[str, tuple[dict[str, Any], list[Row]]]:
+    """Read all runs that are there, by name."""
+    return {file.stem: load(file) for file in sorted(folder.glob("*.json"))}
+
+
+def threads_of(name: str) -> int:
+    return int(name.split("-")[1])
+
+
+def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
+    """Return the text of RESULTS.md. What was not measured is not in it."""
+    about, rnn = runs["rnn"]
+    versions = ", ".join(f"{PEERS[p][1]} {v}" for p, v in about["versions"].items())
+    parts = [
+        HEAD.format(**{**about, "machine": about["machine"], "versions": versions, "verdict": verdict(rnn)}),
+        "![How many times as long as fastrnn the others take](results/rivals.svg)\n",
+    ]
+    if "peak" in runs:
+        parts.append("![Share of the multiply-add peak over the number of units](results/peak.svg)\n")
+    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
+    if more:
+        parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
+    parts.append(METHOD.format(rounds=about["rounds"]))
+
+    for name in ("rnn", *more, *(cell for cell in GATES if cell != "rnn")):
+        if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
+            continue
+        about, rows = runs[name]
+        n = about["threads"]
+        for mode in dict.fromkeys(row.mode for row in rows):
+            parts.append(f"## {LAYERS[rows[0].cell]}, {mode}, {n} thread{'s' * (n > 1)}\n")
+            parts.append(comparison(by_mode(rows, mode)))
+    if "modes" in runs:
+        rows = runs["modes"][1]
+        parts += ["## SimpleRNN, one step, 1 thread\n", comparison(by_mode(rows, "step"))]
+        parts += [
+            "## SimpleRNN, ragged batches, 1 thread\n",
+            "In parentheses: the share of what the same library takes for the full batch, twice the steps.\n",
+            ragged(rnn, [row for row in rows if row.mode != "step"]),
         ]
-        lines.append(f"| {shape} | {', '.join(map(str, SHAPES[shape]))} | {mode} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    if "growth" in runs:
+        parts += ["## Growth with time and batch\n", "![Time per step over T and B](results/growth.svg)\n"]
+        rows = runs["growth"][1]
+        lines = []
+        for row in rows:
+            seconds = row.seconds["fastrnn"]
+            per_step = f"{seconds / row.dims.B / row.dims.T * 1e9:.0f}"
+            lines.append([code(row), row.mode, duration(seconds), per_step, f"{row.of_peak('fastrnn'):.0%}"])
+        parts.append(table(["B × T × I × H", "mode", "fastrnn", "ns per step of a sequence", "of peak"], lines))
+    if "peak" in runs:
+        parts.append("## Share of peak\n")
+        rows = runs["peak"][1]
+        batches, units = (sorted({getattr(row.dims, axis) for row in rows}) for axis in "BH")
+        for mode in dict.fromkeys(row.mode for row in rows):
+            share = {(row.dims.H, row.dims.B): f"{row.of_peak('fastrnn'):.0%}" for row in by_mode(rows, mode)}
+            lines = [[str(H), *(share.get((H, B), "") for B in batches)] for H in units]
+            parts.append(table([f"{mode}, H = I", *(f"B = {B}" for B in batches)], lines, left=1))
+    parts += [
+        "## First calls\n",
+        "From the library loaded to the first answer: making the layer, taking over the weights, compiling, calling.\n",
+        first_calls(rnn),
+    ]
+    return "\n".join(parts)
 
 
-def plot(runs: Runs, path: Path) -> None:
-    """Draw bars of GFLOP/s on a logarithmic scale, a panel for each mode."""
-    import matplotlib.pyplot as plt
+def readme(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
+    """Return the README's paragraph on speed."""
+    about, rows = runs["rnn"]
+    chosen = [row for row in rows if row.shape == README_SHAPE]
+    B, T, I, H = chosen[0].dims
+    versions = {peer: version.split("+")[0] for peer, version in about["versions"].items()}
+    peers = sorted(
+        (peer for peer in peers_of(chosen) if all(peer in row.seconds for row in chosen)),
+        key=lambda peer: chosen[-1].seconds[peer],
+    )
+    names = {"forward": "every output", "train": "every output and all gradients"}
+    head = ["milliseconds", *(PEERS[p][1] + (f" {versions[p]}" if p != "fastrnn" else "") for p in peers)]
+    lines = []
+    for row in chosen:
+        best = min(row.seconds.values())
+        times = [f"{row.seconds[p] * 1e3:.2f}" for p in peers]
+        lines.append(
+            [names[row.mode], *(f"**{t}**" if row.seconds[p] == best else t for t, p in zip(times, peers, strict=True))]
+        )
+    return (
+        f"How fast: {B} sequences of {T} steps, {I} inputs, {H} units, float32, on one core of {about['machine']}:\n\n"
+        f"{table(head, lines, left=1)}\n"
+        f"{share(rows)} [All results](bench/RESULTS.md), and `python -m fastrnn bench` makes yours.\n"
+    )
 
-    peers, modes = peers_of(runs), list(dict.fromkeys(mode for _, mode in runs))
-    figure, panels = plt.subplots(len(modes), squeeze=False, figsize=(11, 3.6 * len(modes)), layout="constrained")
-    for axes, mode in zip(panels[:, 0], modes, strict=True):
-        shapes = [shape for shape, m in runs if m == mode]
-        width = 0.84 / len(peers)
-        for k, peer in enumerate(peers):
-            heights = [runs[s, mode][peer]["extra_info"]["gflops"] if peer in runs[s, mode] else 0.0 for s in shapes]
-            left = [i + (k - (len(peers) - 1) / 2) * width for i in range(len(shapes))]
-            axes.bar(left, heights, width, label=peer)
-        axes.set_xticks(range(len(shapes)), shapes, rotation=20, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_yscale("log")
-        axes.set_ylabel(f"{mode}, GFLOP/s")
-        axes.grid(axis="y", alpha=0.3)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0, 0].legend(frameon=False, ncols=len(peers))
-    figure.savefig(path, dpi=150)
+
+def share(rows: Sequence[Row]) -> str:
+    """Say on how many shapes fastrnn is the fastest."""
+    ahead = [row.ahead for row in rows if row.ahead]
+    wins = sum(a > 1 for a in ahead)
+    return f"It is the fastest of {len(peers_of(rows))} in {wins} of {len(ahead)} measurements."
+
+
+def with_speed(text: str, speed: str) -> str:
+    """Return the README with another paragraph on speed."""
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{speed}\n{END}{after}"
+
+
+def draw(runs: dict[str, tuple[dict[str, Any], list[Row]]], folder: Path, suffix: str = ".svg") -> None:
+    """Draw the pictures that RESULTS.md shows."""
+    from fastrnn._bench.picture import rivals, save
+
+    from . import pictures
+
+    about, rnn = runs["rnn"]
+    save(rivals(rnn, f"How long others take, one thread of {about['machine']}"), folder / f"rivals{suffix}")
+    if "peak" in runs:
+        save(pictures.share_of_peak(runs["peak"][1]), folder / f"peak{suffix}")
+    if "growth" in runs:
+        save(pictures.growth(runs["growth"][1]), folder / f"growth{suffix}")
+    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
+    if more:
+        save(pictures.speedup(rnn, runs[more[-1]][1], threads_of(more[-1])), folder / f"threads{suffix}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", type=Path, help="what pytest wrote with --benchmark-json")
-    parser.add_argument("--plot", type=Path, help="also draw a picture into this file")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="a folder of what bench.measure kept")
+    parser.add_argument("--out", type=Path, help="where to write RESULTS.md and results/, and leave the README alone")
+    parser.add_argument("--format", default="svg", help="of the pictures (default: %(default)s)")
     arguments = parser.parse_args()
-    runs = read(arguments.json)
-    print(table(runs))
-    if arguments.plot:
-        plot(runs, arguments.plot)
+    runs = read(arguments.results)
+    folder = arguments.out or HERE
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    draw(runs, folder / "results", f".{arguments.format}")
+    (folder / "RESULTS.md").write_text(results(runs), encoding="utf-8")
+    if not arguments.out:
+        README.write_text(with_speed(README.read_text(encoding="utf-8"), readme(runs)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int
     add("--threads", type=threads, default=1, help="for every peer (default: %(default)s)")
     add("--rounds", type=positive, default=5, help="of which the best counts (default: %(default)s)")
     add("--quick", action="store_true", help="fewer shapes, shorter rounds: half a minute")
+    add("--machine", metavar="NAME", help="what to call this machine (default: what the system says)")
     add("--plot", type=Path, metavar="FILE", help="draw it into this file; needs matplotlib")
     add("--json", type=Path, metavar="FILE", help="keep it in this file")
 
@@ -100,7 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
             sys.exit(f"there is no folder for {path}")
     chosen = arguments.shapes or ({name: SHAPES[name] for name in QUICK} if arguments.quick else SHAPES)
     effort = Effort(arguments.rounds, *((0.1, 0.5) if arguments.quick else ()))
-    about = {**machine.describe(), "threads": arguments.threads}
+    about = {**machine.describe(), "threads": arguments.threads, "rounds": arguments.rounds}
+    about["machine"] = arguments.machine or about["processor"]
     limit_threads(arguments.threads)
 
     rows: list[Row] = []
@@ -112,7 +114,7 @@ def run(arguments: argparse.Namespace) -> None:
             sys.exit("there is nothing to time")
         about["versions"] = bench.versions
         table = Table(bench.names)
-        print(f"{about['processor']}, {about['isa']}, threads: {arguments.threads}; {arguments.cell}")
+        print(f"{about['machine']}, {about['isa']}, threads: {arguments.threads}; {arguments.cell}")
         print(table.head())
         work = [(name, dims, mode) for name, dims in chosen.items() for mode in arguments.modes]
         with Progress(len(work)) as progress:

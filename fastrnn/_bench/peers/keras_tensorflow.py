@@ -1,14 +1,30 @@
 """Keras's SimpleRNN, GRU and LSTM on TensorFlow, in a compiled function."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-import keras
-import tensorflow as tf
-
 from fastrnn._bench.cases import Array, Case
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Let nothing reach standard error: what TensorFlow writes there when it is loaded, no setting prevents."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with silence():
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+    import tensorflow as tf
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError("keras was imported before, with another backend")

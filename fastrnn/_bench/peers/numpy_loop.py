@@ -16,7 +16,7 @@ VERSION: str = np.__version__
 
 
 def sigmoid(z: Array) -> Array:
-    return 1 / (1 + np.exp(-z))  # type: ignore[no-any-return]
+    return 1 / (1 + np.exp(-z))
 
 
 # A step goes from z = x(t) kernel + bias and the states to the next states, and keeps what the way back needs. The way
@@ -81,10 +81,10 @@ class Peer:
 
     def __init__(self, case: Case, threads: int) -> None:
         a = case.arrays
-        self.x, self.dy, self.states, self.wx, self.wh = (
-            a[n] for n in ("x", "dy", "states", "kernel", "recurrent_kernel")
-        )
-        self.bias, self.inner_bias = a["bias"] if case.cell == "gru" else (a["bias"], a["bias"])
+        self.x, self.dy, self.states = a["x"], a["dy"], a["states"]
+        self.wx, self.wh = a["kernel"], a["recurrent_kernel"]
+        self.bias: Array = a["bias"][0] if case.cell == "gru" else a["bias"]
+        self.inner_bias: Array = a["bias"][-1] if case.cell == "gru" else a["bias"]
         self.used = case.used[:, :, None] if case.ragged else None
         self.cell, self.back = CELLS[case.cell]
 

@@ -1,8 +1,8 @@
 """oneDNN's recurrent primitives, through its C interface.
 
 Its arrays are (time, batch, features), handed over so. Inference keeps the weights in the layout that oneDNN prefers;
-training converts them at each call, as after an optimizer's step. A call from Python costs about a microsecond more than
-one from C.
+training converts them at each call, as after an optimizer's step. From Python a call costs about a microsecond more
+than from C.
 """
 
 import ctypes
