@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+import fastrnn
+from fastrnn._bench.cases import LAYERS
 from fastrnn._bench.threads import available_cpus
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,8 +31,7 @@ RUNS = {
     "modes": ["--modes", "step,ragged,ragged-train", "--shapes", SOME],
     "peak": ["--peers", "fastrnn", "--shapes", ",".join(PEAK)],
     "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
-    "gru": ["--cell", "gru", "--shapes", SOME],
-    "lstm": ["--cell", "lstm", "--shapes", SOME],
+    **{cell: ["--cell", cell, "--shapes", SOME] for cell in LAYERS if cell != "rnn" and hasattr(fastrnn, LAYERS[cell])},
 }
 for _n in range(2, available_cpus() + 1):
     if _n & (_n - 1) == 0 or _n == available_cpus():  # powers of two, and all

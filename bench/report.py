@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastrnn._bench.cases import GATES
+from fastrnn._bench.cases import LAYERS
 from fastrnn._bench.command import duration, load, mean
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
@@ -18,7 +18,6 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- speed, by python -m bench.report -->\n", "<!-- end of speed -->\n"
 README_SHAPE = "b32_h64"
-LAYERS = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
 
 HEAD = """\
 <!-- made by python -m bench.report; what is written here by hand is lost -->
@@ -153,7 +152,7 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
     parts.append(METHOD.format(rounds=about["rounds"]))
 
-    for name in ("rnn", *more, *(cell for cell in GATES if cell != "rnn")):
+    for name in ("rnn", *more, *(cell for cell in LAYERS if cell != "rnn")):
         if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
             continue
         about, rows = runs[name]
@@ -241,7 +240,10 @@ def draw(runs: dict[str, tuple[dict[str, Any], list[Row]]], folder: Path, suffix
     from . import pictures
 
     about, rnn = runs["rnn"]
-    save(rivals(rnn, f"How long others take, one thread of {about['machine']}"), folder / f"rivals{suffix}")
+    save(
+        rivals(rnn, f"How many times as long as fastrnn the others take: one thread of {about['machine']}"),
+        folder / f"rivals{suffix}",
+    )
     if "peak" in runs:
         save(pictures.share_of_peak(runs["peak"][1]), folder / f"peak{suffix}")
     if "growth" in runs:

@@ -1,10 +1,12 @@
 """`python -m fastrnn`, and what the README says to type."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastrnn
@@ -28,12 +30,28 @@ def test_config_prints_what_show_config_returns(tmp_path):
 
 def test_help_names_the_commands(tmp_path):
     printed = run("--help", cwd=tmp_path).stdout
-    assert "demo" in printed
-    assert "config" in printed
+    for command in ("bench", "config", "demo"):
+        assert command in printed
     assert "--epochs" in run("demo", "--help", cwd=tmp_path).stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("train",), ("demo", "--epochs", "0"), ("demo", "--epochs", "many")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("train",),
+        ("demo", "--epochs", "0"),
+        ("demo", "--epochs", "many"),
+        ("bench", "--cell", "elman"),
+        ("bench", "--modes", "forward,backward"),
+        ("bench", "--peers", "fastrnn,matlab"),
+        ("bench", "--rounds", "0"),
+        ("bench", "--shapes", "huge"),
+        ("bench", "--shapes", "1x0x3x4"),
+        ("bench", "--threads", "0"),
+        ("bench", "--threads", "1000000"),
+    ],
+)
 def test_a_wrong_command_line_is_refused(arguments, tmp_path):
     assert "usage: python -m fastrnn" in run(*arguments, cwd=tmp_path, code=2).stderr
 
@@ -53,6 +71,61 @@ def test_demo_says_what_is_missing(tmp_path):
     refused = run("demo", cwd=tmp_path, code=1)
     assert "pip install 'fastrnn[demo]'" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_bench_prints_a_table_and_keeps_it(tmp_path):
+    options = (
+        "--peers",
+        "fastrnn,numpy",
+        "--shapes",
+        "tiny,3x2x5x4",
+        "--modes",
+        "train,step",
+        "--rounds",
+        "1",
+        "--quick",
+    )
+    done = run("bench", *options, "--machine", "some machine", "--json", "kept.json", cwd=tmp_path)
+    kept = json.loads((tmp_path / "kept.json").read_text(encoding="utf-8"))
+    assert kept["about"]["machine"] == "some machine"
+    assert kept["about"]["threads"] == 1
+    assert kept["about"]["versions"] == {"fastrnn": fastrnn.__version__, "numpy": np.__version__}
+    assert [(row["dims"], row["mode"]) for row in kept["rows"]] == [
+        ([1, 4, 4, 3], "train"),
+        ([1, 4, 4, 3], "step"),
+        ([3, 2, 5, 4], "train"),
+        ([3, 2, 5, 4], "step"),
+    ]
+    for row in kept["rows"]:
+        B, T, I, H = row["dims"]
+        assert row["flops"] == 2 * B * H * (I + H) * (3 * T if row["mode"] == "train" else 1)
+        assert row["peak_gflops"] > 0
+        assert set(row["seconds"]) == set(row["first_call"]) == {"fastrnn", "numpy"}
+        assert all(0 < seconds < 60 for seconds in [*row["seconds"].values(), *row["first_call"].values()])
+        assert re.search(rf"{'x'.join(map(str, row['dims']))} +{row['mode']} .*[µm]s .*%", done.stdout)
+    assert "of 4 rows" in done.stdout
+
+
+def test_bench_draws(tmp_path):
+    pytest.importorskip("matplotlib", reason="a picture needs matplotlib")
+    run("bench", "--peers", "fastrnn,numpy", "--shapes", "tiny", "--quick", "--plot", "drawn.svg", cwd=tmp_path)
+    drawn = (tmp_path / "drawn.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml")
+    assert "nan" not in drawn.lower()
+
+
+def test_bench_says_what_is_missing(tmp_path):
+    for name in ("torch", "matplotlib"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name='{name}')\n")
+    refused = run("bench", "--plot", "drawn.svg", cwd=tmp_path, code=1)
+    assert "pip install 'fastrnn[bench]'" in refused.stderr
+    without = run("bench", "--shapes", "tiny", "--peers", "fastrnn,torch", "--quick", cwd=tmp_path)
+    assert "without torch: No module named torch" in without.stderr
+    assert "Traceback" not in refused.stderr + without.stderr
+
+
+def test_bench_wants_a_place_for_its_files(tmp_path):
+    assert "there is no folder for" in run("bench", "--json", "nowhere/kept.json", cwd=tmp_path, code=1).stderr
 
 
 def test_the_examples_in_the_readme_run_one_after_the_other():

@@ -41,6 +41,7 @@ SHAPES = {
 }
 QUICK = ("tiny", "reviews", "b1_h64", "b32_h64", "b32_h128")
 
+LAYERS = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}  # Keras's names and ours
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}  # blocks of units in a cell's weights, in Keras's order: z r h, i f c o
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 import fastrnn
-from fastrnn._bench.cases import Array, Case
+from fastrnn._bench.cases import LAYERS, Array, Case
 
 VERSION: str = fastrnn.__version__
 
@@ -14,7 +14,7 @@ class Peer:
     """A layer whose weights are set anew before each training step, so that preparing them counts."""
 
     def __init__(self, case: Case, threads: int) -> None:
-        name = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}[case.cell]
+        name = LAYERS[case.cell]
         if not hasattr(fastrnn, name):
             raise NotImplementedError(f"fastrnn has no {name}")
         fastrnn.set_num_threads(threads)

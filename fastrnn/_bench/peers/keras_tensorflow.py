@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastrnn._bench.cases import Array, Case
+from fastrnn._bench.cases import LAYERS, Array, Case
 
 
 @contextmanager
@@ -22,9 +22,10 @@ def silence() -> Iterator[None]:
 
 
 with silence():
+    import tensorflow as tf  # first: without it, nothing of keras is touched
+
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
-    import tensorflow as tf
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError("keras was imported before, with another backend")
@@ -38,19 +39,18 @@ class Peer:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         a = case.arrays
-        name = {"rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}[case.cell]
-        layer = getattr(keras.layers, name)(case.shape.H, return_sequences=True)
+        layer = getattr(keras.layers, LAYERS[case.cell])(case.shape.H, return_sequences=True)
         layer.build(a["x"].shape)
         layer.set_weights([a["kernel"], a["recurrent_kernel"], a["bias"]])
         x, dy, x_t = tf.constant(a["x"]), tf.constant(a["dy"]), tf.constant(a["x"][:, 0])
         states = [tf.constant(s) for s in a["states"]]
         mask = tf.constant(case.used) if case.ragged else None
 
-        @tf.function
+        @tf.function(autograph=False)
         def forward() -> Any:
             return (layer(x, mask=mask),)
 
-        @tf.function
+        @tf.function(autograph=False)
         def train() -> Any:
             with tf.GradientTape() as tape:
                 tape.watch(x)
@@ -58,7 +58,7 @@ class Peer:
             sources = [x, *(v.value for v in layer.trainable_variables)]
             return y, *tape.gradient(y, sources, output_gradients=dy)
 
-        @tf.function
+        @tf.function(autograph=False)
         def step() -> Any:
             return (layer.cell(x_t, states)[0],)
 

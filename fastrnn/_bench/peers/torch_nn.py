@@ -18,10 +18,9 @@ class Peer:
         a, order = case.arrays, ORDER[case.cell]
         bias = a["bias"] if case.cell == "gru" else (a["bias"], np.zeros_like(a["bias"]))
         parameters = [reorder(w, order).T for w in (a["kernel"], a["recurrent_kernel"], *bias)]
-        names = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
         self.order, self.both_biases = order, case.cell == "gru"
-        self.rnn = getattr(torch.nn, names[case.cell])(case.shape.I, case.shape.H, batch_first=True)
-        self.cell = getattr(torch.nn, names[case.cell] + "Cell")(case.shape.I, case.shape.H)
+        self.rnn = getattr(torch.nn, case.cell.upper())(case.shape.I, case.shape.H, batch_first=True)
+        self.cell = getattr(torch.nn, case.cell.upper() + "Cell")(case.shape.I, case.shape.H)
         with torch.no_grad():
             for module in (self.rnn, self.cell):
                 for parameter, value in zip(module.parameters(), parameters, strict=True):

@@ -1,0 +1,160 @@
+"""What the benches stand on: the yardsticks, the checks before timing, and RESULTS.md being what was measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+
+from fastrnn import _core
+from fastrnn._bench import command
+from fastrnn._bench.cases import GATES, MODES, SHAPES, Case, Shape
+from fastrnn._bench.peers import make
+from fastrnn._bench.turns import Row, peak_gflops
+
+NAMES = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
+SHAPE = Shape(5, 6, 3, 4)
+
+
+def answers(case, method="train", peer="numpy"):
+    made = make(peer, case, 1)
+    return made.arrays(getattr(made, method)())
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+def test_multiply_adds_are_counted(isa):
+    before = _core.get_isa()
+    _core.set_isa(isa)
+    try:
+        once = _core.multiply_adds("float32", 1)
+        assert once > 1
+        assert _core.multiply_adds("float32", 7) == 7 * once
+        assert _core.multiply_adds("float32", 0) == 0
+        assert _core.multiply_adds("float64", 1) * 2 == once
+    finally:
+        _core.set_isa(before)
+
+
+def test_the_peak_is_a_rate():
+    assert 0.1 < peak_gflops(1) < 10_000
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_the_numpy_loop_is_the_equations(ragged):
+    case = Case(SHAPE, ragged=ragged, dtype="float64")
+    arrays = dict(case.arrays)
+    dy, _ = arrays.pop("dy"), arrays.pop("states")
+    rnn = reference.SimpleRNN(**arrays, lengths=case.lengths)
+    dx, _, weights = rnn.gradients(dy)
+    for name, got, want in zip(NAMES, answers(case), (rnn.outputs, dx, *weights), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", GATES)
+def test_gradients_of_the_numpy_loop_are_those_of_its_outputs(cell, ragged):
+    case = Case(SHAPE, cell, ragged, "float64")
+    gradients = dict(zip(("x", "kernel", "recurrent_kernel", "bias"), answers(case)[1:], strict=True))
+    arrays, rng, step = case.arrays, np.random.default_rng(3), 1e-6
+    for name, gradient in gradients.items():
+        direction = rng.standard_normal(gradient.shape)
+        values = []
+        for sign in (1, -1):
+            other = Case(SHAPE, cell, ragged, "float64")
+            other.__dict__["arrays"] = {**arrays, name: arrays[name] + sign * step * direction}
+            values.append((answers(other, "forward")[0] * arrays["dy"]).sum())
+        slope = (values[0] - values[1]) / (2 * step)
+        assert abs(slope - (gradient * direction).sum()) < 1e-7 * abs(slope), name
+
+
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("mode", MODES)
+def test_pytorch_agrees(mode, cell):
+    pytest.importorskip("torch", reason="it is PyTorch that is to agree")
+    method, ragged = MODES[mode]
+    expected = answers(Case(SHAPE, cell, ragged, "float64"), method)
+    case = Case(SHAPE, cell, ragged)
+    case.check(answers(case, method, "torch"), expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_fastrnn_agrees(mode):
+    method, ragged = MODES[mode]
+    for name in ("tiny", "sentence", "b32_h64"):
+        expected = answers(Case(SHAPES[name], "rnn", ragged, "float64"), method)
+        case = Case(SHAPES[name], "rnn", ragged)
+        case.check(answers(case, method, "fastrnn"), expected)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_wrong_answers_are_found(place):
+    case = Case(SHAPE, ragged=True)
+    expected = answers(Case(SHAPE, ragged=True, dtype="float64"))
+    case.check(expected, expected)
+    for change in (np.zeros_like, lambda a: a * 1.001, lambda a: np.full_like(a, np.nan), lambda a: a[..., :-1]):
+        wrong = list(expected)
+        wrong[place] = change(wrong[place])
+        with pytest.raises(ArithmeticError, match=NAMES[place]):
+            case.check(wrong, expected)
+    with pytest.raises(ArithmeticError, match="answers"):
+        case.check(expected[:1], expected)
+
+
+@pytest.mark.parametrize("shape", [Shape(64, 100, 1, 1), Shape(7, 10, 1, 1), Shape(1, 9, 1, 1)])
+def test_ragged_batches_have_half_the_steps(shape):
+    case = Case(shape, ragged=True)
+    assert case.lengths.dtype.kind == "i"
+    assert case.lengths.min() >= 1
+    assert case.lengths.max() <= shape.T
+    assert abs(case.lengths.mean() - (shape.T + 1) / 2) <= 0.5
+    assert case.flops("forward") == 2 * case.lengths.sum() * 2
+    assert case.flops("step") == 2 * shape.B * 2
+
+
+def row(seconds, mode="forward"):
+    return Row("tiny", SHAPES["tiny"], "rnn", mode, 1000, 10.0, dict(seconds), dict(seconds))
+
+
+def test_rows_survive_a_file(tmp_path):
+    rows = [row({"fastrnn": 1e-6, "numpy": 2e-6}), row({"numpy": 2e-6}, "train")]
+    command.keep(tmp_path / "kept.json", {"threads": 1}, rows)
+    assert command.load(tmp_path / "kept.json") == ({"threads": 1}, rows)
+
+
+def test_losses_are_said():
+    won, lost = row({"fastrnn": 1e-6, "numpy": 2e-6, "jax": 3e-6}), row({"fastrnn": 4e-6, "numpy": 2e-6, "jax": 3e-6})
+    assert (won.rival, won.ahead) == (lost.rival, lost.ahead * 4) == ("numpy", 2)
+    assert won.of_peak("fastrnn") == pytest.approx(0.1)
+    table = command.Table(["fastrnn", "numpy", "jax"])
+    assert "faster" not in table.line(won)
+    assert table.line(lost).endswith("0.50      0.2       2%  numpy is faster")
+    assert command.summary([won, lost]).startswith("fastrnn is the fastest in 1 of 2 rows")
+    report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
+    assert "0.50, lost" in report.comparison([lost])
+    assert "lost" not in report.comparison([won])
+    assert "lost: tiny (0.50)" in report.verdict([won, lost])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.234e-7, "0.12 µs"),
+        (9.99e-6, "9.99 µs"),
+        (4.56e-5, "45.6 µs"),
+        (1.234e-3, "1.23 ms"),
+        (0.5, "500 ms"),
+        (12, "12.0 s"),
+    ],
+)
+def test_durations_have_three_digits(seconds, text):
+    assert command.duration(seconds) == text
+
+
+def test_what_is_written_is_what_was_measured():
+    """README.md and RESULTS.md are what `python -m bench.report` makes of bench/results."""
+    report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
+    runs = report.read(Path(report.HERE, "results"))
+    assert Path(report.HERE, "RESULTS.md").read_text(encoding="utf-8") == report.results(runs)
+    readme = report.README.read_text(encoding="utf-8")
+    assert readme == report.with_speed(readme, report.readme(runs))
+    assert report.readme(runs) in readme
