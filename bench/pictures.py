@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from fastrnn._bench.peers import PEERS
-from fastrnn._bench.picture import FASTRNN, INK, MUTED, STYLE, legend, tidy
+from fastrnn._bench.picture import FASTRNN, INK, MUTED, STYLE, legend, marks, tidy
 from fastrnn._bench.turns import Row
 
 REDS = ["#f2b5a7", "#e07a6b", "#b83a4b", "#6d1231"]  # light to dark, few rows to many
@@ -37,11 +37,7 @@ def share_of_peak(rows: Sequence[Row]) -> Figure:
         axes.grid(axis="x", visible=False)
     panels[0].annotate("the peak", (units[0], 100), xytext=(0, 3), textcoords="offset points", fontsize=8, color=MUTED)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles[::-1], labels[::-1], loc="outside upper left", ncols=len(batches), frameon=False, fontsize=9,
-        title="Share of the processor's multiply-add peak", title_fontproperties={"size": 12, "weight": "bold"},
-        alignment="left",
-    )  # fmt: skip
+    legend(figure, handles[::-1], labels[::-1], "Share of the processor's multiply-add peak")
     return figure
 
 
@@ -75,13 +71,13 @@ def speedup(one: Sequence[Row], many: Sequence[Row], threads: int) -> Figure:
     panels[0].set_yticks(range(len(shapes)), [f"{name}  ({dims})" for name, dims in shapes])
     panels[0].set_ylim(len(shapes) - 0.5, -0.5)
     figure.supxlabel(f"times as fast as with one thread; {threads} would be perfect", fontsize=9.5, color=INK)
-    legend(figure, peers, f"What {threads} threads gain")
+    legend(figure, *marks(peers), f"What {threads} threads gain")
     return figure
 
 
 def growth(rows: Sequence[Row]) -> Figure:
     """Draw fastrnn's time per step and sequence over T and over B: flat is linear growth."""
-    figure = Figure(figsize=(10.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(10.4, 3.8), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, axis, fixed in zip(panels, ("T", "B"), ("B = 1", "T = 10"), strict=True):
         for mode, style in (("forward", "-"), ("train", (0, (4, 2)))):
@@ -92,11 +88,13 @@ def growth(rows: Sequence[Row]) -> Figure:
             )
             axes.plot(*zip(*line, strict=True), color=FASTRNN, linestyle=style, linewidth=2.2, marker="o", label=mode)
         axes.set_xscale("log")
+        axes.set_xticks([x for x, _ in line], [f"{x:,}" for x, _ in line])
+        axes.minorticks_off()
         axes.set_ylim(0, None)
         axes.set_xlabel({"T": "time steps, T", "B": "sequences, B"}[axis], fontsize=9.5, color=INK)
         axes.set_title(f"{fixed}, 64 inputs, 64 units", fontsize=11, loc="left", color=INK)
         tidy(axes)
         axes.grid(axis="y", color="#e8e8e8", linewidth=0.8)
-    panels[0].set_ylabel("ns per step of a sequence", fontsize=9.5, color=INK)
-    panels[0].legend(frameon=False, fontsize=9)
+    panels[0].set_ylabel("nanoseconds", fontsize=9.5, color=INK)
+    legend(figure, *panels[0].get_legend_handles_labels(), "Time per step of a sequence")
     return figure

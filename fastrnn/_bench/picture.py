@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
@@ -75,23 +76,34 @@ def rivals(rows: Sequence[Row], title: str = "") -> Figure:
     panels[0].set_yticks(range(len(shapes)), [name if "x" in name else f"{name}  ({dims})" for name, dims in shapes])
     panels[0].set_ylim(len(shapes) - 0.5, -0.5)
     figure.supxlabel("← faster          time as a multiple of fastrnn's          slower →", fontsize=9.5, color=INK)
-    legend(figure, peers, title)
+    legend(figure, *marks(peers), title)
     return figure
 
 
-def legend(figure: Figure, peers: Sequence[str], title: str) -> None:
-    """Name the peers above the picture, below its title."""
-    from matplotlib.lines import Line2D
+def marks(peers: Sequence[str]) -> tuple[list[Any], list[str]]:
+    """Return a legend's handles and labels; fastrnn is a line unless it is one of the peers."""
+    handles = [Line2D([], [], color=STYLE[p][0], marker=STYLE[p][1], linestyle="", markersize=6.5) for p in peers]
+    labels = [PEERS[p][1] for p in peers]
+    if "fastrnn" in peers:
+        return handles, labels
+    return [Line2D([], [], color=FASTRNN, linewidth=2), *handles], ["fastrnn", *labels]
 
-    marks = [Line2D([], [], color=STYLE[p][0], marker=STYLE[p][1], linestyle="", markersize=6.5) for p in peers]
-    names = [PEERS[p][1] for p in peers]
-    if "fastrnn" not in peers:
-        marks.insert(0, Line2D([], [], color=FASTRNN, linewidth=2))
-        names.insert(0, "fastrnn")
+
+def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], title: str) -> None:
+    """Put a title and below it the legend above the picture."""
     figure.legend(
-        marks, names, loc="outside upper left", ncols=len(names), frameon=False, fontsize=9, title=title,
-        title_fontproperties={"size": 12, "weight": "bold"}, alignment="left", handletextpad=0.3, columnspacing=1.4,
-    )  # fmt: skip
+        handles,
+        labels,
+        loc="outside upper left",
+        ncols=len(labels),
+        frameon=False,
+        fontsize=9,
+        title=title,
+        title_fontproperties={"size": 12, "weight": "bold"},
+        alignment="left",
+        handletextpad=0.4,
+        columnspacing=1.4,
+    )
 
 
 def tidy(axes: Any) -> None:
