@@ -23,8 +23,8 @@ HEAD = """\
 <!-- made by python -m bench.report; what is written here by hand is lost -->
 # How fast fastrnn is
 
-Measured on {machine} on {date} by `python -m bench.measure`, in float32. {processor}, {cpus} CPUs, {isa} kernels
-compiled by {compiler}, {system}, Python {python}. {versions}.
+Measured on {machine} on {date} by `python -m bench.measure`, in float32 unless said. {processor}, {cpus} CPUs, {isa}
+kernels compiled by {compiler}, {system}, Python {python}. {versions}.
 
 {verdict}
 """
@@ -42,8 +42,9 @@ weights count as changed before every step, as an optimizer changes them. *step*
 - Every answer is held against float64 before it is timed.
 - Every peer has a process of its own. They take turns inside each round, so that a drift of the machine's clock hits
   all alike; a time is that of the best round of {rounds}.
-- The peak is the rate of multiply-adds that never leave the registers, measured in the same rounds with the same
-  instruction set and threads. Shares count the operations of the matrix products alone.
+- The peak is the highest rate of multiply-adds that never leave the registers seen in the run so far, with the same
+  instruction set and threads; it is measured again in every round. Shares count the operations of the matrix
+  products alone.
 - What a first call costs, compilation included, is in no time but those of its own table.
 
 `python -m fastrnn bench` does the same on your machine.
@@ -111,17 +112,23 @@ def ragged(full: Sequence[Row], rows: Sequence[Row]) -> str:
     return table(["shape", "mode", *(PEERS[p][1] for p in peers)], lines)
 
 
-def verdict(rows: Sequence[Row]) -> str:
-    """Say in one sentence for each mode how it stands."""
-    parts = []
+def count(n: int) -> str:
+    return f"{n} thread{'s' * (n > 1)}"
+
+
+def verdict(rows: Sequence[Row], threads: int) -> str:
+    """Say in one line for each mode how it stands."""
+    lines = []
     for mode in dict.fromkeys(row.mode for row in rows):
-        ahead = {row.shape: row.ahead for row in rows if row.mode == mode and row.ahead}
-        lost = [f"{shape} ({a:.2f})" for shape, a in ahead.items() if a < 1]
-        least, most = min(ahead.values()), max(ahead.values())
-        text = f"**{mode}**: the best rival of each shape takes {least:.2f} to {most:.2f} times as long as fastrnn, "
-        text += f"{mean(list(ahead.values())):.2f} times in the geometric mean of {len(ahead)} shapes"
-        parts.append(f"- {text}; lost: {', '.join(lost)}." if lost else f"- {text}; none is lost.")
-    return "\n".join(parts)
+        ahead = {row.shape: row.ahead for row in by_mode(rows, mode) if row.ahead}
+        lost = ", ".join(f"{shape} ({a:.2f})" for shape, a in ahead.items() if a < 1)
+        least, most, middle = min(ahead.values()), max(ahead.values()), mean(list(ahead.values()))
+        lines.append(
+            f"- {mode}, {count(threads)}: each shape's best rival takes {least:.2f} to {most:.2f} times as long as "
+            f"fastrnn, {middle:.2f} times in the geometric mean of {len(ahead)} shapes. "
+            + (f"**Lost: {lost}.**" if lost else "None is lost.")
+        )
+    return "\n".join(lines)
 
 
 def by_mode(rows: Sequence[Row], mode: str) -> list[Row]:
@@ -141,24 +148,25 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
     """Return the text of RESULTS.md. What was not measured is not in it."""
     about, rnn = runs["rnn"]
     versions = ", ".join(f"{PEERS[p][1]} {v}" for p, v in about["versions"].items())
+    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
+    verdicts = "\n".join(verdict(runs[name][1], runs[name][0]["threads"]) for name in ("rnn", *more))
     parts = [
-        HEAD.format(**{**about, "machine": about["machine"], "versions": versions, "verdict": verdict(rnn)}),
+        HEAD.format(**{**about, "machine": about["machine"], "versions": versions, "verdict": verdicts}),
         "![How many times as long as fastrnn the others take](results/rivals.svg)\n",
     ]
     if "peak" in runs:
         parts.append("![Share of the multiply-add peak over the number of units](results/peak.svg)\n")
-    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
     if more:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
     parts.append(METHOD.format(rounds=about["rounds"]))
 
-    for name in ("rnn", *more, *(cell for cell in LAYERS if cell != "rnn")):
+    for name in ("rnn", *more, *(cell for cell in LAYERS if cell != "rnn"), "float64"):
         if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
             continue
         about, rows = runs[name]
-        n = about["threads"]
         for mode in dict.fromkeys(row.mode for row in rows):
-            parts.append(f"## {LAYERS[rows[0].cell]}, {mode}, {n} thread{'s' * (n > 1)}\n")
+            double = ", float64" if name == "float64" else ""
+            parts.append(f"## {LAYERS[rows[0].cell]}, {mode}{double}, {count(about['threads'])}\n")
             parts.append(comparison(by_mode(rows, mode)))
     if "modes" in runs:
         rows = runs["modes"][1]

@@ -49,7 +49,10 @@ def main() -> None:
         print(fastrnn.show_config())
         return
     if arguments.command == "bench":
-        bench.run(arguments)
+        try:
+            bench.run(arguments)
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
         return
     try:
         from fastrnn import _demo

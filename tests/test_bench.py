@@ -112,7 +112,7 @@ def test_ragged_batches_have_half_the_steps(shape):
 
 
 def row(seconds, mode="forward"):
-    return Row("tiny", SHAPES["tiny"], "rnn", mode, 1000, 10.0, dict(seconds), dict(seconds))
+    return Row("tiny", SHAPES["tiny"], "rnn", "float32", mode, 1000, 10.0, dict(seconds), dict(seconds))
 
 
 def test_rows_survive_a_file(tmp_path):
@@ -132,7 +132,7 @@ def test_losses_are_said():
     report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
     assert "0.50, lost" in report.comparison([lost])
     assert "lost" not in report.comparison([won])
-    assert "lost: tiny (0.50)" in report.verdict([won, lost])
+    assert "**Lost: tiny (0.50).**" in report.verdict([won, lost], 1)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class Case:
     def check(self, answers: Sequence[Array], expected: Sequence[Array]) -> None:
         """Hold answers (y, dx, dkernel, drecurrent_kernel, dbias) against those in float64.
 
-        They may be off by float32's eps for each term of the longest sum, as a share of the largest value.
+        They may be off by the dtype's eps for each term of the longest sum, as a share of the largest value.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class Case:
             if name == "y" and self.ragged:  # past its end a sequence's outputs are anybody's choice
                 got, want = got[self.used], want[self.used]
             error = float(np.abs(got - want).max() / np.abs(want).max())
-            limit = float(np.finfo(np.float32).eps) * (terms if name in ("y", "dx") else terms + B * T)
+            limit = float(np.finfo(self.dtype).eps) * (terms if name in ("y", "dx") else terms + B * T)
             if not error <= limit:
                 raise ArithmeticError(f"{name} is off by {error:.1e} of its largest value, more than {limit:.1e}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastrnn._bench import machine
-from fastrnn._bench.cases import GATES, MODES, QUICK, SHAPES, Shape
+from fastrnn._bench.cases import LAYERS, MODES, QUICK, SHAPES, Shape
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.threads import available_cpus, limit_threads
 from fastrnn._bench.turns import Bench, Effort, Row
@@ -20,7 +20,7 @@ DESCRIPTION = """\
 Time fastrnn beside whichever of its peers are installed: the same work on the same arrays, with the same number of
 threads, every answer checked before it is timed. Each peer runs in a process of its own and they take turns; a time is
 that of its best round. "ahead" is how many times as long the best rival takes (below 1: it is faster than fastrnn), "of
-peak" fastrnn's share of the multiply-add rate measured in the same round.
+peak" fastrnn's share of the highest multiply-add rate that the run has seen.
 """
 MODES_HELP = """\
 forward is inference that returns every output; train adds back-propagation through time for a gradient on every output;
@@ -69,7 +69,8 @@ def threads(text: str) -> int:
 def add_arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
     """Add the command's arguments to its parser; `positive` parses a positive number."""
     add = parser.add_argument
-    add("--cell", choices=list(GATES), default="rnn", help="which layer (default: %(default)s)")
+    add("--cell", choices=list(LAYERS), default="rnn", help="which layer (default: %(default)s)")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)")
     add("--shapes", type=shapes, metavar="SHAPES", help="some of them: parts of names, or BxTxIxH; comma-separated")
     add(
         "--modes",
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         if not path.absolute().parent.is_dir():
             sys.exit(f"there is no folder for {path}")
     chosen = arguments.shapes or ({name: SHAPES[name] for name in QUICK} if arguments.quick else SHAPES)
-    effort = Effort(arguments.rounds, *((0.1, 0.5) if arguments.quick else ()))
+    effort = Effort(arguments.rounds, seconds=0.1, most_seconds=0.5) if arguments.quick else Effort(arguments.rounds)
     about = {**machine.describe(), "threads": arguments.threads, "rounds": arguments.rounds}
     about["machine"] = arguments.machine or about["processor"]
     limit_threads(arguments.threads)
@@ -114,13 +115,17 @@ def run(arguments: argparse.Namespace) -> None:
             sys.exit("there is nothing to time")
         about["versions"] = bench.versions
         table = Table(bench.names)
-        print(f"{about['machine']}, {about['isa']}, threads: {arguments.threads}; {arguments.cell}")
+        print(f"{about['machine']}, {about['isa']}, threads: {arguments.threads}")
+        print(f"{LAYERS[arguments.cell]}, {arguments.dtype}")
         print(table.head())
         work = [(name, dims, mode) for name, dims in chosen.items() for mode in arguments.modes]
         with Progress(len(work)) as progress:
             for name, dims, mode in work:
                 progress.says(f"{name} {mode}")
-                rows.append(bench.row(name, dims, arguments.cell, mode))
+                try:
+                    rows.append(bench.row(name, dims, arguments.cell, arguments.dtype, mode))
+                except ArithmeticError as wrong:
+                    sys.exit(f"fastrnn is wrong: {name} {mode}: {wrong}")
                 progress.prints(table.line(rows[-1]))
                 for peer, why in rows[-1].notes.items() - noted:
                     print(f"without {peer}: {why}", file=sys.stderr)

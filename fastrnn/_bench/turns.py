@@ -1,8 +1,10 @@
 """Peers in processes of their own, which take turns: what is timed, how, and what comes of it."""
 
 import multiprocessing
+import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -31,6 +33,7 @@ class Row:
     shape: str
     dims: Shape
     cell: str
+    dtype: str
     mode: str
     flops: int
     peak_gflops: float = 0.0
@@ -48,7 +51,7 @@ class Row:
         return self.flops / self.seconds[peer] / 1e9
 
     def of_peak(self, peer: str) -> float:
-        """Share of the multiply-add rate that was measured in the same run."""
+        """Share of the highest multiply-add rate that the run had seen."""
         return self.gflops(peer) / self.peak_gflops
 
     @property
@@ -65,31 +68,31 @@ class Row:
         return self.seconds[self.rival] / self.seconds["fastrnn"]
 
 
-def peak_gflops(threads: int, seconds: float = 0.02) -> float:
-    """Measure the multiply-add rate in float32, in GFLOP/s, of as many threads at once, with the instructions in use.
+def peak_gflops(threads: int, dtype: str = "float32", seconds: float = 0.02) -> float:
+    """Measure the multiply-add rate, in GFLOP/s, of so many threads at once, with the instruction set in use.
 
     The core counts multiply-adds that never leave the registers. A large product would not do as a yardstick: it would
     measure the kernels by themselves.
     """
     times = 1000
-    while _timed_multiply_adds(1, times)[1] < 0.004:
+    while _timed_multiply_adds(1, dtype, times)[1] < 0.004:
         times *= 2
     end = time.perf_counter() + seconds
     best = 0.0
     while time.perf_counter() < end:
-        done, took = _timed_multiply_adds(threads, times)
+        done, took = _timed_multiply_adds(threads, dtype, times)
         best = max(best, 2 * done / took / 1e9)
     return best
 
 
-def _timed_multiply_adds(threads: int, times: int) -> tuple[float, float]:
+def _timed_multiply_adds(threads: int, dtype: str, times: int) -> tuple[float, float]:
     """Return how many multiply-adds all threads did, and in how many seconds."""
     done = [0.0] * threads
     start = threading.Barrier(threads)
 
     def work(i: int) -> None:
         start.wait()
-        done[i] = _core.multiply_adds("float32", times)
+        done[i] = _core.multiply_adds(dtype, times)
 
     others = [threading.Thread(target=work, args=(i,)) for i in range(1, threads)]
     for thread in others:
@@ -103,12 +106,13 @@ def _timed_multiply_adds(threads: int, times: int) -> tuple[float, float]:
 
 def serve(pipe: Any, name: str, threads: int) -> None:
     """Be a peer: do what comes through the pipe, and send back what comes of it, be it an exception."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the parent, which ends its children
     set_num_threads(threads)
     orders = _Orders(name, threads)
     while True:
         try:
             order, *arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             answer = getattr(orders, order)(*arguments)
@@ -153,9 +157,9 @@ class _Orders:
             call()
         return (time.perf_counter() - begin) / calls
 
-    def peak(self) -> float:
+    def peak(self, dtype: str) -> float:
         """Return the multiply-add rate now."""
-        return peak_gflops(self.threads)
+        return peak_gflops(self.threads, dtype)
 
 
 class Process:
@@ -183,7 +187,7 @@ class Process:
     def close(self) -> None:
         """End the process."""
         self.pipe.close()
-        self.process.join(5)
+        self.process.join(1)
         if self.process.is_alive():
             self.process.terminate()
 
@@ -195,6 +199,7 @@ class Bench:
         self.effort = effort
         self.missing: dict[str, str] = {}
         self.versions: dict[str, str] = {}
+        self._peak: defaultdict[str, float] = defaultdict(float)
         # NumPy's also gives the float64 answers, and fastrnn's measures the peak, even if they are not timed.
         self._processes = {n: Process(n, threads) for n in dict.fromkeys((*names, "numpy", "fastrnn"))}
         for name in names:
@@ -212,14 +217,20 @@ class Bench:
         for process in self._processes.values():
             process.close()
 
-    def row(self, name: str, dims: Shape, cell: str, mode: str) -> Row:
-        """Time one workload. A peer that cannot do it or does it wrongly is left out, and why is noted."""
+    def row(self, name: str, dims: Shape, cell: str, dtype: str, mode: str) -> Row:
+        """Time one workload. A peer that cannot do it or does it wrongly is left out, and why is noted.
+
+        Raises
+        ------
+        ArithmeticError
+            If it is fastrnn that does it wrongly.
+        """
         method, ragged = MODES[mode]
-        case = Case(dims, cell, ragged)
+        case = Case(dims, cell, ragged, dtype)
         yardstick = self._processes["numpy"]
         yardstick.ask("make", Case(dims, cell, ragged, "float64"))
         _, expected = yardstick.ask("answers", method)
-        row = Row(name, dims, cell, mode, case.flops(method))
+        row = Row(name, dims, cell, dtype, mode, case.flops(method))
         able = []
         for process in (self._processes[peer] for peer in self.names):
             try:
@@ -229,15 +240,18 @@ class Bench:
                     continue
                 case.check(first[1], expected)
             except Exception as why:
+                if process.name == "fastrnn" and isinstance(why, ArithmeticError):
+                    raise
                 row.notes[process.name] = str(why).partition("\n")[0]
                 continue
             row.first_call[process.name] = seconds + first[0]
             able.append(process)
         self._take_turns(able, method, row)
+        row.peak_gflops = self._peak[dtype]  # what disturbs the machine for a moment would lower that of this row
         return row
 
     def _take_turns(self, processes: Sequence[Process], method: str, row: Row) -> None:
-        """Time each, round by round and each alone on the machine; the peak too, for the clock may change."""
+        """Time each, round by round and each alone on the machine; the peak too."""
         effort, best = self.effort, row.seconds
         calls, rounds = {}, {}
         for p in processes:
@@ -248,7 +262,7 @@ class Bench:
             calls[p.name] = max(1, int(effort.seconds / effort.rounds / seconds))
             rounds[p.name] = min(effort.rounds, max(2, int(effort.most_seconds / seconds)))
         for i in range(effort.rounds):
-            row.peak_gflops = max(row.peak_gflops, self._processes["fastrnn"].ask("peak"))
+            self._peak[row.dtype] = max(self._peak[row.dtype], self._processes["fastrnn"].ask("peak", row.dtype))
             for p in processes:
                 if i >= rounds[p.name]:
                     continue

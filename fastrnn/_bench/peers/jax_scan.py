@@ -13,6 +13,7 @@ VERSION: str = jax.__version__
 
 class Peer:
     def __init__(self, case: Case, threads: int) -> None:
+        jax.config.update("jax_enable_x64", case.dtype == "float64")
         H = case.shape.H
         arrays = {name: jnp.asarray(value) for name, value in case.arrays.items()}
         dy, given = arrays.pop("dy"), arrays.pop("states")

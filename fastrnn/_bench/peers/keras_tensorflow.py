@@ -39,7 +39,7 @@ class Peer:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         a = case.arrays
-        layer = getattr(keras.layers, LAYERS[case.cell])(case.shape.H, return_sequences=True)
+        layer = getattr(keras.layers, LAYERS[case.cell])(case.shape.H, return_sequences=True, dtype=case.dtype)
         layer.build(a["x"].shape)
         layer.set_weights([a["kernel"], a["recurrent_kernel"], a["bias"]])
         x, dy, x_t = tf.constant(a["x"]), tf.constant(a["dy"]), tf.constant(a["x"][:, 0])

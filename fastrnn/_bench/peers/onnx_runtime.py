@@ -14,6 +14,8 @@ ORDER = {"rnn": [0], "gru": [0, 1, 2], "lstm": [0, 3, 1, 2]}  # of Keras's gates
 
 class Peer:
     def __init__(self, case: Case, threads: int) -> None:
+        if case.dtype != "float32":
+            raise NotImplementedError("ONNX Runtime computes in float32 only")
         B, T, I, H = case.shape
         a, order, n = case.arrays, ORDER[case.cell], STATES[case.cell]
         bias = a["bias"] if case.cell == "gru" else (a["bias"], np.zeros_like(a["bias"]))

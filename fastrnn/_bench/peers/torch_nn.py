@@ -23,6 +23,7 @@ class Peer:
         self.cell = getattr(torch.nn, case.cell.upper() + "Cell")(case.shape.I, case.shape.H)
         with torch.no_grad():
             for module in (self.rnn, self.cell):
+                module.to(getattr(torch, case.dtype))
                 for parameter, value in zip(module.parameters(), parameters, strict=True):
                     parameter.copy_(torch.from_numpy(value))
         self.x, self.dy = torch.from_numpy(a["x"]), torch.from_numpy(a["dy"])
