@@ -23,8 +23,14 @@ HEAD = """\
 <!-- made by python -m bench.report; what is written here by hand is lost -->
 # How fast fastrnn is
 
-Measured on {machine} on {date} by `python -m bench.measure`, in float32 unless said. {processor}, {cpus} CPUs, {isa}
-kernels compiled by {compiler}, {system}, Python {python}. {versions}.
+Measured on {machine} on {date} by `python -m bench.measure`, in float32 unless said otherwise.
+
+| | |
+| --- | --- |
+| processor | {processor}, {cpus} CPUs |
+| system | {system}, Python {python} |
+| kernels | {isa}, compiled by {compiler} |
+| versions | {versions} |
 
 {verdict}
 """
@@ -51,7 +57,7 @@ weights count as changed before every step, as an optimizer changes them. *step*
 """
 
 
-def code(row: Row) -> str:
+def sizes(row: Row) -> str:
     return f"{row.dims.B} × {row.dims.T} × {row.dims.I} × {row.dims.H}"
 
 
@@ -61,8 +67,21 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], left: int = 2) ->
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)) + "\n"
 
 
+def ratio(value: float) -> str:
+    """Write a ratio so that it is seen on which side of 1 it is."""
+    return f"{value:.2f}" if abs(value - 1) > 0.005 else f"{value:.3f}"
+
+
 def peers_of(rows: Sequence[Row]) -> list[str]:
     return [peer for peer in PEERS if any(peer in row.seconds for row in rows)]
+
+
+def times(row: Row, peer: str) -> str:
+    """Write the peer's time, in bold if it is the best of the row, empty if there is none."""
+    if peer not in row.seconds:
+        return ""
+    text = duration(row.seconds[peer])
+    return f"**{text}**" if row.seconds[peer] == min(row.seconds.values()) else text
 
 
 def comparison(rows: Sequence[Row]) -> str:
@@ -70,18 +89,12 @@ def comparison(rows: Sequence[Row]) -> str:
     peers = peers_of(rows)
     lines = []
     for row in rows:
-        best = min(row.seconds.values())
-        times = []
-        for peer in peers:
-            text = duration(row.seconds[peer]) if peer in row.seconds else ""
-            times.append(f"**{text}**" if text and row.seconds[peer] == best else text)
+        cells = [row.shape, sizes(row), *(times(row, peer) for peer in peers)]
         if row.ahead is None:
-            lines.append([row.shape, code(row), *times, "", "", ""])
+            lines.append([*cells, "", "", ""])
             continue
-        ahead = f"{row.ahead:.2f}" if row.ahead >= 1 else f"**{row.ahead:.2f}, lost**"
-        lines.append(
-            [row.shape, code(row), *times, ahead, f"{row.gflops('fastrnn'):.1f}", f"{row.of_peak('fastrnn'):.0%}"]
-        )
+        ahead = ratio(row.ahead) if row.ahead >= 1 else f"**{ratio(row.ahead)}, lost**"
+        lines.append([*cells, ahead, f"{row.gflops('fastrnn'):.1f}", f"{row.of_peak('fastrnn'):.0%}"])
     return table(["shape", "B × T × I × H", *(PEERS[p][1] for p in peers), "ahead", "GFLOP/s", "of peak"], lines)
 
 
@@ -104,7 +117,7 @@ def ragged(full: Sequence[Row], rows: Sequence[Row]) -> str:
         other = whole.get((row.shape, {"ragged": "forward", "ragged-train": "train"}[row.mode]))
         cells = []
         for peer in peers:
-            text = duration(row.seconds[peer]) if peer in row.seconds else ""
+            text = times(row, peer)
             if text and other and peer in other.seconds:
                 text += f" ({row.seconds[peer] / other.seconds[peer]:.2f})"
             cells.append(text)
@@ -121,7 +134,7 @@ def verdict(rows: Sequence[Row], threads: int) -> str:
     lines = []
     for mode in dict.fromkeys(row.mode for row in rows):
         ahead = {row.shape: row.ahead for row in by_mode(rows, mode) if row.ahead}
-        lost = ", ".join(f"{shape} ({a:.2f})" for shape, a in ahead.items() if a < 1)
+        lost = ", ".join(f"{shape} ({ratio(a)})" for shape, a in ahead.items() if a < 1)
         least, most, middle = min(ahead.values()), max(ahead.values()), mean(list(ahead.values()))
         lines.append(
             f"- {mode}, {count(threads)}: each shape's best rival takes {least:.2f} to {most:.2f} times as long as "
@@ -183,7 +196,7 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
         for row in rows:
             seconds = row.seconds["fastrnn"]
             per_step = f"{seconds / row.dims.B / row.dims.T * 1e9:.0f}"
-            lines.append([code(row), row.mode, duration(seconds), per_step, f"{row.of_peak('fastrnn'):.0%}"])
+            lines.append([sizes(row), row.mode, duration(seconds), per_step, f"{row.of_peak('fastrnn'):.0%}"])
         parts.append(table(["B × T × I × H", "mode", "fastrnn", "ns per step of a sequence", "of peak"], lines))
     if "peak" in runs:
         parts.append("## Share of peak\n")
@@ -206,7 +219,7 @@ def readme(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
     about, rows = runs["rnn"]
     chosen = [row for row in rows if row.shape == README_SHAPE]
     B, T, I, H = chosen[0].dims
-    versions = {peer: version.split("+")[0] for peer, version in about["versions"].items()}
+    versions = {peer: version.partition("+")[0].partition(" on ")[0] for peer, version in about["versions"].items()}
     peers = sorted(
         (peer for peer in peers_of(chosen) if all(peer in row.seconds for row in chosen)),
         key=lambda peer: chosen[-1].seconds[peer],
@@ -215,11 +228,9 @@ def readme(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
     head = ["milliseconds", *(PEERS[p][1] + (f" {versions[p]}" if p != "fastrnn" else "") for p in peers)]
     lines = []
     for row in chosen:
-        best = min(row.seconds.values())
-        times = [f"{row.seconds[p] * 1e3:.2f}" for p in peers]
-        lines.append(
-            [names[row.mode], *(f"**{t}**" if row.seconds[p] == best else t for t, p in zip(times, peers, strict=True))]
-        )
+        milliseconds = {p: f"{row.seconds[p] * 1e3:.2f}" for p in peers}
+        best = min(peers, key=row.seconds.__getitem__)
+        lines.append([names[row.mode], *(f"**{t}**" if p == best else t for p, t in milliseconds.items())])
     return (
         f"How fast: {B} sequences of {T} steps, {I} inputs, {H} units, float32, on one core of {about['machine']}:\n\n"
         f"{table(head, lines, left=1)}\n"

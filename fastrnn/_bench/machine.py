@@ -2,7 +2,6 @@
 
 import datetime
 import platform
-import sys
 from typing import Any
 
 import fastrnn
@@ -28,8 +27,7 @@ def describe() -> dict[str, Any]:
         "cpus": available_cpus(),
         "isa": fastrnn.show_config()["isa"],
         "compiler": fastrnn.show_config()["compiler"],
-        "system": f"{platform.system()} {platform.release()}",
+        "system": " ".join([platform.system(), *platform.libc_ver()]).strip(),
         "python": platform.python_version(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "command": " ".join(sys.argv[1:]),
     }
