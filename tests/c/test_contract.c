@@ -24,6 +24,8 @@ void test_tables(void) {
             CHECK(kernels || i > 0, "generic kernels run everywhere");
             CHECK(!kernels || (strcmp(kernels->isa, api->isa_name(i)) == 0 && kernels->dtype == (frnn_dtype)dtype),
                   "kernels(\"%s\", %d) are others", api->isa_name(i), dtype);
+            CHECK(api->multiply_adds(kernels, 3) == (kernels ? 3.0 * (double)(kernels->tile * kernels->panel) : 0),
+                  "multiply-adds of a tile, three times");
         }
         CHECK(api->kernels(NULL, (frnn_dtype)dtype) == best, "without a name the best is meant");
         CHECK(!api->kernels("", (frnn_dtype)dtype) && !api->kernels("pentium", (frnn_dtype)dtype), "unknown names");
