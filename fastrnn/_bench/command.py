@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fastrnn._bench import machine
 from fastrnn._bench.cases import LAYERS, MODES, QUICK, SHAPES, Shape
@@ -106,30 +106,33 @@ def run(arguments: argparse.Namespace) -> None:
     about["machine"] = arguments.machine or about["processor"]
     limit_threads(arguments.threads)
 
+    work = [(name, dims, mode) for name, dims in chosen.items() for mode in arguments.modes]
     rows: list[Row] = []
-    noted: set[tuple[str, str]] = set()
-    with Bench(arguments.peers, arguments.threads, effort) as bench:
-        for name, why in bench.missing.items():
-            print(f"without {name}: {why}", file=sys.stderr)
-        if not bench.names:
-            sys.exit("there is nothing to time")
-        about["versions"] = bench.versions
-        table = Table(bench.names)
-        print(f"{about['machine']}, {about['isa']}, threads: {arguments.threads}")
-        print(f"{LAYERS[arguments.cell]}, {arguments.dtype}")
-        print(table.head())
-        work = [(name, dims, mode) for name, dims in chosen.items() for mode in arguments.modes]
-        with Progress(len(work)) as progress:
+    notes: set[tuple[str, str]] = set()  # that have been printed
+    with Progress(len(work)) as progress:
+        progress.says("loading the libraries")
+        with Bench(arguments.peers, arguments.threads, effort) as bench:
+            for name, why in bench.missing.items():
+                progress.prints(f"without {name}: {why}", sys.stderr)
+            if not bench.names:
+                sys.exit("there is nothing to time")
+            about["versions"] = bench.versions
+            table = Table(bench.names)
+            progress.prints(f"{about['machine']}, {about['isa']}, threads: {arguments.threads}")
+            progress.prints(f"{LAYERS[arguments.cell]}, {arguments.dtype}")
+            progress.prints(table.head())
             for name, dims, mode in work:
                 progress.says(f"{name} {mode}")
                 try:
-                    rows.append(bench.row(name, dims, arguments.cell, arguments.dtype, mode))
+                    row = bench.row(name, dims, arguments.cell, arguments.dtype, mode)
                 except ArithmeticError as wrong:
                     sys.exit(f"fastrnn is wrong: {name} {mode}: {wrong}")
-                progress.prints(table.line(rows[-1]))
-                for peer, why in rows[-1].notes.items() - noted:
-                    print(f"without {peer}: {why}", file=sys.stderr)
-                noted |= rows[-1].notes.items()
+                rows.append(row)
+                progress.prints(table.line(row))
+                for peer, why in row.notes.items() - notes:
+                    progress.prints(f"without {peer}: {why}", sys.stderr)
+                notes |= row.notes.items()
+                progress.moves()
                 if arguments.json:  # as far as it has come
                     keep(arguments.json, about, rows)
     print(summary(rows))
@@ -215,15 +218,20 @@ class Progress(AbstractContextManager["Progress"]):
         if self.bar is not None:
             self.bar.set_description(text)
         elif sys.stderr.isatty():
-            print(f"{self.done + 1}/{self.total} {text} ...", end="\r", file=sys.stderr, flush=True)
+            print(f"\033[K{self.done + 1}/{self.total} {text} ...", end="\r", file=sys.stderr, flush=True)
 
-    def prints(self, line: str) -> None:
-        """Print a line of the table above the bar, which moves on."""
+    def prints(self, line: str, file: TextIO | None = None) -> None:
+        """Print a line above the bar, to standard output by default."""
+        file = file or sys.stdout
+        if self.bar is not None:
+            self.bar.write(line, file=file)
+            return
+        if sys.stderr.isatty():
+            print("\033[K", end="", file=sys.stderr, flush=True)
+        print(line, file=file, flush=True)
+
+    def moves(self) -> None:
+        """Count what was under way as done."""
         self.done += 1
         if self.bar is not None:
-            self.bar.write(line)
             self.bar.update()
-        else:
-            if sys.stderr.isatty():
-                print("\033[K", end="", file=sys.stderr, flush=True)
-            print(line, flush=True)
