@@ -25,7 +25,8 @@ class Peer:
         self.layer.build(self.x.shape)
         self.layer.set_weights(self.weights)
         self.x_t, self.states = np.ascontiguousarray(self.x[:, 0]), list(a["states"])
-        self.out = np.empty_like(self.states[0])
+        out = [np.empty_like(state) for state in self.states]
+        self.out = out if len(out) > 1 else out[0]
 
     def forward(self) -> Any:
         """Infer."""
