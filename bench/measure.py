@@ -30,7 +30,7 @@ RUNS = {
     "rnn": ["--threads", "1"],
     "modes": ["--modes", "step,ragged,ragged-train", "--shapes", SOME],
     "peak": ["--peers", "fastrnn", "--shapes", ",".join(PEAK)],
-    "float64": ["--dtype", "float64", "--shapes", SOME],
+    "float64": ["--dtype", "float64", "--peers", "fastrnn,jax,torch,numpy", "--shapes", SOME],
     "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
     **{cell: ["--cell", cell, "--shapes", SOME] for cell in LAYERS if cell != "rnn" and hasattr(fastrnn, LAYERS[cell])},
 }
