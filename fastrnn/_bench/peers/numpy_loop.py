@@ -112,16 +112,10 @@ class Peer:
         dz = np.empty((*y.shape[:2], self.wx.shape[1]), y.dtype)
         du = np.empty_like(dz)
         gradients: Arrays = tuple(np.zeros_like(s) for s in self.states)
+        # Past a sequence's end dy is 0, and so are all gradients: nothing is left to be masked.
         for t in reversed(range(y.shape[1])):
             gradients = (gradients[0] + self.dy[:, t], *gradients[1:])
-            dz[:, t], du[:, t], before = self.back(gradients, *tape[t], self.wh)
-            if self.used is None:
-                gradients = before
-            else:
-                used = self.used[:, t]
-                dz[:, t] *= used
-                du[:, t] *= used
-                gradients = tuple(np.where(used, b, g) for b, g in zip(before, gradients, strict=True))
+            dz[:, t], du[:, t], gradients = self.back(gradients, *tape[t], self.wh)
         h_before = np.zeros_like(y)
         h_before[:, 1:] = y[:, :-1]
         x, h_before, dz, du = (a.reshape(-1, a.shape[-1]) for a in (self.x, h_before, dz, du))
