@@ -29,6 +29,8 @@ def rivals(rows: Sequence[Row], title: str = "") -> Figure:
     modes = list(dict.fromkeys(row.mode for row in rows))
     shapes = list(dict.fromkeys((row.shape, row.dims) for row in rows))
     peers = [peer for peer in PEERS if any(peer in row.seconds for row in rows) and peer != "fastrnn"]
+    ratios = [row.seconds[peer] / row.seconds["fastrnn"] for row in rows for peer in row.seconds]
+    left, right = min(0.8, 0.85 * min(ratios, default=1)), 1.2 * max(ratios, default=2)
     figure = Figure(figsize=(4.2 + 4.6 * len(modes), 1.7 + 0.34 * len(shapes)), layout="constrained")
     panels = figure.subplots(1, max(1, len(modes)), sharex=True, sharey=True, squeeze=False)[0]
     for axes, mode in zip(panels, modes, strict=False):
@@ -38,11 +40,11 @@ def rivals(rows: Sequence[Row], title: str = "") -> Figure:
             if dims not in found:
                 continue
             row = found[dims]
-            ratios = {peer: row.seconds[peer] / row.seconds["fastrnn"] for peer in peers if peer in row.seconds}
-            axes.plot([1, max(ratios.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
-            for peer, ratio in ratios.items():
+            times = {peer: row.seconds[peer] / row.seconds["fastrnn"] for peer in peers if peer in row.seconds}
+            axes.plot([1, max(times.values())], [y, y], color="#dddddd", linewidth=1, zorder=1)
+            for peer, time in times.items():
                 color, marker = STYLE[peer]
-                axes.scatter(ratio, y, s=42, color=color, marker=marker, linewidths=0, zorder=4)
+                axes.scatter(time, y, s=42, color=color, marker=marker, linewidths=0, zorder=4)
             best = row.ahead or 1.0
             axes.annotate(
                 f"{best:.1f}×" if best >= 1.05 else f"{best:.2f}×",
@@ -66,10 +68,9 @@ def rivals(rows: Sequence[Row], title: str = "") -> Figure:
         )
         axes.set_title(f"{mode}", fontsize=11, loc="left", color=INK)
         axes.set_xscale("log")
-        left, right = axes.get_xlim()
-        axes.set_xlim(min(0.8, left), right)
-        axes.axvspan(1e-3, 1, color=FASTRNN, alpha=0.07, linewidth=0, zorder=0)
-        ticks = [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if min(0.8, left) <= t <= right]
+        axes.axvspan(left, 1, color=FASTRNN, alpha=0.07, linewidth=0, zorder=0)
+        axes.set_xlim(left, right)
+        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if left <= t <= right]
         axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
         axes.minorticks_off()
         tidy(axes)
