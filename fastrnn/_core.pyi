@@ -89,19 +89,34 @@ def forward(
     dropout is (B, H), in gated cells (gates, B, H). A last state may be the initial one.
     """
 
+def infer(
+    weights: Weights,
+    x: object,
+    activation: str,
+    recurrent_activation: str,
+    go_backwards: bool,
+    return_sequences: bool,
+    most_bytes: int,
+) -> _Array | None:
+    """The outputs of all steps, or of the last one: a new array of at most so many bytes.
+
+    None if it was not done: x is not of the one form, there are no steps, or the outputs are larger.
+    """
+
 def step(
     weights: Weights,
-    x: _Array,
-    states: tuple[_Array, ...],
-    out: tuple[_Array, ...],
+    x: object,
+    before: object,
+    after: object,
     activation: str,
     recurrent_activation: str,
     most_work: int,
-) -> bool:
-    """One time step from some states to others, which may be the same arrays.
+) -> list[_Array] | None:
+    """One time step from the states `before` to those `after`, which may be the same arrays.
 
-    False if it was not done: an array is not of the one form, one of `out` shares memory with x, with another or with a
-    part of a state, or there are more than `most_work` multiply-adds.
+    Both are lists of arrays (B, H), or a single one that is the only state; without `after` new ones are made. Returns
+    those written, or None if it was not done: an array is not of the one form, what is written shares memory with x,
+    with another or with a part of a state, or there are more than `most_work` multiply-adds.
     """
 
 def backward(
@@ -149,15 +164,6 @@ def simple_rnn_forward(
     go_backwards: bool,
     zero_output_for_mask: bool,
 ) -> None: ...
-def simple_rnn_step(
-    weights: SimpleRNNWeights, x: _Array, h0: _Array, out: _Array, activation: str, most_work: int
-) -> bool:
-    """One time step from the state h0 (B, H) to out (B, H), which may be h0.
-
-    False if it was not done: an array is not of the one form, out shares memory with x or a part of h0, or there are
-    more than `most_work` multiply-adds.
-    """
-
 def simple_rnn_backward(
     weights: SimpleRNNWeights,
     x: _Array,

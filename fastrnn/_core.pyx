@@ -20,6 +20,9 @@ from libc.stdint cimport uint8_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from numpy import dtype as numpy_dtype
+from numpy import empty, ndarray
+
 from fastrnn._cfastrnn cimport *
 
 cdef extern from "Python.h":
@@ -131,6 +134,11 @@ ctypedef Py_buffer *buffer_pointer
 
 cdef enum:
     MOST_ARRAYS = 24
+    ROOM = 512  # words on the stack, the scratch memory of small calls
+    SHORT = 1 << 16  # multiply-adds
+
+cdef object FLOAT32 = numpy_dtype("float32")
+cdef object FLOAT64 = numpy_dtype("float64")
 
 cdef enum access:
     READ = 0
@@ -150,11 +158,9 @@ cdef void release(arrays *a) noexcept:
         PyBuffer_Release(&a.views[a.count])
 
 
-cdef arrays like(Weights weights) noexcept:
+cdef void begin(arrays *a, Weights weights) noexcept:
     # No arrays yet, to be of the weights' type.
-    cdef arrays a
     a.count, a.code, a.size = 0, weights.code, weights.size
-    return a
 
 
 cdef bint has_type(Py_buffer *view, char code, Py_ssize_t size) noexcept:
@@ -284,7 +290,7 @@ cdef class Weights:
         self._reset_after = reset_after
         self.inputs, self.units = kernel.shape[0], recurrent_kernel.shape[0]
         plan = self.plan(0, 0)
-        a = like(self)
+        begin(&a, self)
         try:
             self.take(&a, kernel, recurrent_kernel, bias, from_)
             check(cell.prepared_size(&plan, &bytes))
@@ -314,10 +320,11 @@ cdef class Weights:
         return "float64" if self.code == c"d" else "float32"
 
     def matches(self, kernel, recurrent_kernel, bias):
-        cdef arrays a = like(self)
+        cdef arrays a
         cdef frnn_plan plan = self.plan(0, 0)
         cdef const_pointer[3] from_
         cdef int same = 0
+        begin(&a, self)
         if (bias is not None) != self.biased:
             return False
         try:
@@ -437,26 +444,82 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
     return 0
 
 
+cdef int run_forward(Weights weights, call *c, void *h_last, void *c_last) except -1:
+    cdef size_t[ROOM] room
+    cdef size_t bytes
+    cdef void *scratch = <void *> ((<uintptr_t> room + 63) // 64 * 64)
+    cdef void *allocated = NULL
+    cdef frnn_status status
+    check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
+    if bytes > sizeof(room) - 64:
+        scratch = allocated = allocate(bytes)
+    if is_short(weights, c):
+        status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
+    else:
+        with nogil:
+            status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
+    free(allocated)
+    return check(status)
+
+
+cdef bint is_short(Weights weights, call *c) noexcept:
+    # Over in about a microsecond: giving the GIL away would take as long.
+    cdef double tokens = <double> c.plan.B * <double> c.plan.T
+    return tokens * <double> (c.plan.I + c.plan.H) * <double> c.plan.H * <double> weights.cell.gates <= SHORT
+
+
 def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates, str activation,
             str recurrent_activation, bint go_backwards, bint zero_output_for_mask):
-    cdef arrays a = like(weights)
+    cdef arrays a
     cdef call c
-    cdef frnn_status status
     cdef pointer[2] final
-    cdef void *scratch = NULL
-    cdef size_t bytes
+    begin(&a, weights)
     try:
         open_call(&c, &a, weights, x, y, gates, initial, mask, dropout, WRITE, activation, recurrent_activation,
                   go_backwards, zero_output_for_mask)
         states(&a, weights, last, "last", WRITE, c.plan.B, final)
-        check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
-        scratch = allocate(bytes)
-        with nogil:
-            status = weights.cell.forward(&c.plan, &c.tape, final[0], final[1], scratch)
-        check(status)
+        run_forward(weights, &c, final[0], final[1])
     finally:
-        free(scratch)
         release(&a)
+
+
+def infer(Weights weights not None, x, str activation, str recurrent_activation, bint go_backwards,
+          bint return_sequences, Py_ssize_t most_bytes):
+    cdef arrays a
+    cdef call c
+    cdef Py_buffer *view
+    cdef Py_ssize_t B, T, H = weights.units
+    cdef Py_ssize_t[3] shape = [-1, -1, weights.inputs]
+    cdef void *last = NULL
+    if type(x) is not ndarray:
+        return None
+    begin(&a, weights)
+    try:
+        try:
+            view = take(&a, x, "x", READ, 3, shape)
+        except (BufferError, TypeError, ValueError):
+            return None
+        B, T = view.shape[0], view.shape[1]
+        if B == 0 or T == 0 or (B * T if return_sequences else B) > most_bytes // (H * weights.size):
+            return None
+        memset(&c, 0, sizeof(c))
+        c.plan = weights.plan(B, T)
+        c.plan.activation = ACTIVATIONS[activation]
+        c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
+        c.plan.go_backwards = go_backwards
+        c.tape.prepared = weights.prepared
+        c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
+        if return_sequences:
+            y = empty((B, T, H), FLOAT64 if weights.code == c"d" else FLOAT32)
+            view = sequences(&a, y, "y", WRITE, B, T, H)
+            c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
+        else:
+            y = empty((B, H), FLOAT64 if weights.code == c"d" else FLOAT32)
+            last = matrix(&a, y, "y", WRITE, B, H)
+        run_forward(weights, &c, last, NULL)
+    finally:
+        release(&a)
+    return y
 
 
 def backward_steps(Weights weights not None, Py_ssize_t batch):
@@ -469,7 +532,7 @@ def backward_steps(Weights weights not None, Py_ssize_t batch):
 def backward(Weights weights not None, x, y not None, gates, initial, mask, dropout, str activation,
              str recurrent_activation, bint go_backwards, bint zero_output_for_mask, dy, dlast, dx,
              dinitial not None, dkernel not None, drecurrent not None, dbias, bint accumulate):
-    cdef arrays a = like(weights)
+    cdef arrays a
     cdef call c
     cdef frnn_gradients g
     cdef frnn_status status
@@ -479,6 +542,7 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
     cdef void *scratch = NULL
     cdef size_t bytes
     memset(&g, 0, sizeof(g))
+    begin(&a, weights)
     try:
         open_call(&c, &a, weights, x, y, gates, initial, mask, dropout, READ, activation, recurrent_activation,
                   go_backwards, zero_output_for_mask)
@@ -522,49 +586,59 @@ cdef bint are_apart(Py_buffer *source, Py_buffer **from_, Py_buffer **to, int co
     return True
 
 
-def step(Weights weights not None, x, tuple states not None, tuple out not None, str activation,
-         str recurrent_activation, size_t most_work):
-    cdef arrays a = like(weights)
+cdef object part(object given, int i, int count):
+    # One of `count` arrays given in a list, or the only one by itself; None if it is no such array.
+    if type(given) is list or type(given) is tuple:
+        given = given[i] if len(given) == count else None
+    elif count != 1:
+        return None
+    return given if type(given) is ndarray else None
+
+
+def step(Weights weights not None, x, before, after, str activation, str recurrent_activation, size_t most_work):
+    cdef arrays a
     cdef call c
-    cdef frnn_status status
     cdef Py_buffer *source
     cdef buffer_pointer[2] from_
     cdef buffer_pointer[2] to
     cdef Py_ssize_t[2] shape = [-1, weights.inputs]
     cdef int i, count = 2 if weights.cell == api.lstm else 1
-    cdef void *scratch = NULL
-    cdef size_t bytes
-    if len(states) != count or len(out) != count:
-        return False
-    memset(&c, 0, sizeof(c))
+    cdef list written = []
+    if type(x) is not ndarray:
+        return None
+    begin(&a, weights)
     try:
         try:
             source = take(&a, x, "x", READ, 2, shape)
             shape[0], shape[1] = source.shape[0], weights.units
             for i in range(count):
-                to[i] = take(&a, out[i], "out", WRITE, 2, shape)
-                from_[i] = to[i] if states[i] is out[i] else take(&a, states[i], "states", READ, 2, shape)
+                old = part(before, i, count)
+                if after is None:
+                    new = empty((shape[0], shape[1]), FLOAT64 if weights.code == c"d" else FLOAT32)
+                else:
+                    new = part(after, i, count)
+                if old is None or new is None:
+                    return None
+                to[i] = take(&a, new, "after", WRITE, 2, shape)
+                from_[i] = to[i] if old is new else take(&a, old, "before", READ, 2, shape)
+                written.append(new)
         except (BufferError, TypeError, ValueError):
-            return False
+            return None
+        memset(&c, 0, sizeof(c))
         c.plan = weights.plan(shape[0], 1)
         c.plan.activation = ACTIVATIONS[activation]
         c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
         if not are_apart(source, from_, to, count):
-            return False
+            return None
         if c.plan.B and (c.plan.I + c.plan.H) * c.plan.H * weights.cell.gates > most_work // c.plan.B:
-            return False
+            return None
         c.tape.prepared, c.tape.h0 = weights.prepared, from_[0].buf
         c.tape.c0 = from_[1].buf if count == 2 else NULL
         c.tape.x, c.tape.x_batch = source.buf, source.strides[0]
-        check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
-        scratch = allocate(bytes)
-        with nogil:
-            status = weights.cell.forward(&c.plan, &c.tape, to[0].buf, to[1].buf if count == 2 else NULL, scratch)
-        check(status)
+        run_forward(weights, &c, to[0].buf, to[1].buf if count == 2 else NULL)
     finally:
-        free(scratch)
         release(&a)
-    return True
+    return written
 
 
 # ---- SimpleRNN ----
@@ -573,10 +647,6 @@ def simple_rnn_forward(SimpleRNNWeights weights not None, x, y, h_last, h0, mask
                        bint go_backwards, bint zero_output_for_mask):
     forward(weights, x, y, (h_last,), (h0,), mask, dropout, None, activation, "linear", go_backwards,
             zero_output_for_mask)
-
-
-def simple_rnn_step(SimpleRNNWeights weights not None, x, h0, out, str activation, size_t most_work):
-    return step(weights, x, (h0,), (out,), activation, "linear", most_work)
 
 
 def simple_rnn_backward(SimpleRNNWeights weights not None, x, y not None, h0, mask, dropout, str activation,

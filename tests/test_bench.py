@@ -51,29 +51,29 @@ def test_the_numpy_loop_is_the_equations(ragged):
 
 
 @pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize("cell", GATES)
-def test_gradients_of_the_numpy_loop_are_those_of_its_outputs(cell, ragged):
-    case = Case(SHAPE, cell, ragged, "float64")
+@pytest.mark.parametrize("kind", GATES)
+def test_gradients_of_the_numpy_loop_are_those_of_its_outputs(kind, ragged):
+    case = Case(SHAPE, kind, ragged, "float64")
     gradients = dict(zip(("x", "kernel", "recurrent_kernel", "bias"), answers(case)[1:], strict=True))
     arrays, rng, step = case.arrays, np.random.default_rng(3), 1e-6
     for name, gradient in gradients.items():
         direction = rng.standard_normal(gradient.shape)
         values = []
         for sign in (1, -1):
-            other = Case(SHAPE, cell, ragged, "float64")
+            other = Case(SHAPE, kind, ragged, "float64")
             other.__dict__["arrays"] = {**arrays, name: arrays[name] + sign * step * direction}
             values.append((answers(other, "forward")[0] * arrays["dy"]).sum())
         slope = (values[0] - values[1]) / (2 * step)
         assert abs(slope - (gradient * direction).sum()) < 1e-7 * abs(slope), name
 
 
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("mode", MODES)
-def test_pytorch_agrees(mode, cell):
+def test_pytorch_agrees(mode, kind):
     pytest.importorskip("torch", reason="it is PyTorch that is to agree")
     method, ragged = MODES[mode]
-    expected = answers(Case(SHAPE, cell, ragged, "float64"), method)
-    case = Case(SHAPE, cell, ragged)
+    expected = answers(Case(SHAPE, kind, ragged, "float64"), method)
+    case = Case(SHAPE, kind, ragged)
     case.check(answers(case, method, "torch"), expected)
 
 

@@ -6,7 +6,7 @@ weights prepared once.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
+from typing import NamedTuple, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from fastrnn import _check, _core
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.functional._memory import UNINTERRUPTED, deliver, empty, target
+from fastrnn.functional._memory import UNINTERRUPTED, WORTH_ALIGNING, deliver, empty, target
 from fastrnn.functional._tape import (
     OUTPUTS,
     STATES,
@@ -211,6 +211,14 @@ def record(
     return ((output, *states) if return_state else output), tape
 
 
+def plain(weights: _core.Weights, options: Options, x: ArrayLike) -> Array | None:
+    """Return the output for an x of the one form, without states and masks, at little cost; None is for `run`."""
+    return _core.infer(
+        weights, x, options.activation, options.recurrent_activation, options.go_backwards, options.return_sequences,
+        WORTH_ALIGNING,
+    )  # fmt: skip
+
+
 def run(
     weights: _core.Weights,
     options: Options,
@@ -292,28 +300,23 @@ def step(
     weights: _core.Weights, options: Options, x: ArrayLike, states: States | None, out: Array | Sequence[Array] | None
 ) -> tuple[Array, list[Array]]:
     """Compute the output (B, H) of one time step x (B, I), the first of the next states; out may be the ones before."""
-    before: Any = tuple(states) if isinstance(states, list | tuple) else (states,)
-    after: Any = tuple(out) if isinstance(out, list | tuple) else (out,)
-    if (  # the usual case of streaming, at little cost
-        isinstance(x, np.ndarray)
-        and len(before) == len(after) == weights.states
-        and all([type(array) is np.ndarray for array in (x, *before, *after)])
-        and _core.step(weights, x, before, after, options.activation, options.recurrent_activation, UNINTERRUPTED)
-    ):
-        return after[0], list(after)
+    activations = options.activation, options.recurrent_activation
+    after = _core.step(weights, x, states, out, *activations, UNINTERRUPTED)
+    if after is not None:  # the usual case of streaming, at little cost
+        return after[0], after
     dtype = _check.FLOATS[weights.dtype]
     x = _check.array("x_t", x, dtype, ("batch", "features"), (None, weights.inputs), strided=True)
     (B, I), H = x.shape, weights.units
     initial = None if states is None else _check.states("states", states, dtype, B, (H,) * weights.states)
-    after = (None,) * weights.states if out is None else _check.outs(out, weights.states)
-    for i, one in enumerate(after):
+    wanted: tuple[Array | None, ...] = (None,) * weights.states if out is None else _check.outs(out, weights.states)
+    for i, one in enumerate(wanted):
         if one is not None:
-            _check.no_overlap(one, x_t=x, out=after[:i])
-    results = tuple([target(one, dtype, STATES, (B, H), B * H * (I + H) * weights.gates) for one in after])
+            _check.no_overlap(one, x_t=x, out=[other for other in wanted[:i] if other is not None])
+    results = tuple([target(one, dtype, STATES, (B, H), B * H * (I + H) * weights.gates) for one in wanted])
     if initial is not None:  # where they meet, a state would be overwritten before it is read
         initial = tuple([h.copy() if any([np.may_share_memory(h, r) for r in results]) else h for h in initial])
     compute(weights, options, x[:, None], None, results, initial, None, None, None)
-    delivered = [deliver(result, one) for result, one in zip(results, after, strict=True)]
+    delivered = [deliver(result, one) for result, one in zip(results, wanted, strict=True)]
     return delivered[0], delivered
 
 

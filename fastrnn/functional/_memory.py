@@ -12,7 +12,7 @@ from fastrnn._check import Array
 # does not work in the caller's array, which must not be left half-written.
 UNINTERRUPTED = 2**24
 _CACHE_LINE = 64
-_WORTH_ALIGNING = 2**15  # bytes
+WORTH_ALIGNING = 2**15  # bytes
 
 
 def target(out: Array | None, dtype: np.dtype[Any], axes: _check.Axes, shape: tuple[int, ...], work: int) -> Array:
@@ -27,7 +27,7 @@ def target(out: Array | None, dtype: np.dtype[Any], axes: _check.Axes, shape: tu
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Allocate an array that, if it is not small, starts with a cache line, so that vectors do not straddle two."""
     size = math.prod(shape) * dtype.itemsize
-    if size < _WORTH_ALIGNING:
+    if size < WORTH_ALIGNING:
         return np.empty(shape, dtype)
     memory = np.empty(size + _CACHE_LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -_core.address(memory) % _CACHE_LINE)

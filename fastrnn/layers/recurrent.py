@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastrnn import _check, initializers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.functional._call import Cell, Dropout, Output, activation_name, run, step
+from fastrnn.functional._call import Cell, Dropout, Output, activation_name, plain, run, step
 from fastrnn.functional._tape import Gradients, backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers.base import Weight, WeightSpecs
@@ -218,6 +218,10 @@ class Recurrent(OverTime):
         if self.stateful or self._features is None:
             x = self._admit(x)
             initial_state = self._states if initial_state is None else initial_state
+        elif initial_state is mask is lengths is into is None and not (training or want_tape or self.return_state):
+            output = plain(self._prepare(), self, x)
+            if output is not None:
+                return output, None
         output, states, tape = run(
             self._prepare(),
             self,
