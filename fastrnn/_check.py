@@ -227,7 +227,7 @@ def _check_shape(name: str, value: Array, axes: Axes, shape: Shape) -> None:
         return
     if len(got) != len(shape):
         raise ValueError(f"{name} must be {_layout(axes) if axes else shape}, got {got}")
-    for size, wanted in zip(got, shape, strict=True):
+    for size, wanted in zip(got, shape):  # noqa: B905  (as many, and this is the usual case)
         if size != wanted and wanted is not None:
             raise ValueError(f"{name} must be {_layout(axes, shape) if axes else shape}, got {got}")
 

@@ -45,7 +45,10 @@ class KeptOptions(NamedTuple):
     @classmethod
     def of(cls, options: Options) -> Self:
         """Copy options, such as a layer."""
-        return cls(*(getattr(options, name) for name in cls._fields))
+        return cls(
+            options.activation, options.recurrent_activation, options.return_sequences, options.go_backwards,
+            options.zero_output_for_mask, options.use_bias,
+        )  # fmt: skip
 
 
 class Gradients(NamedTuple):
@@ -207,7 +210,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
 
     dx = empty((B, T, I), dtype) if need_dx else None
     dinitial = tuple([empty((B, H), dtype) for _ in range(weights.states)])
-    dkernel, drecurrent = (empty((rows, weights.gates * H), dtype) for rows in (I, H))
+    dkernel, drecurrent = empty((I, weights.gates * H), dtype), empty((H, weights.gates * H), dtype)
     dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
     count = len(tape.begins)
     for i in reversed(range(count)):

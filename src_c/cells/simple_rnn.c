@@ -118,7 +118,8 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
                             .N = plan->H,
                             .first = s->share.panels.first,
                             .last = s->share.panels.last,
-                            .activation = plan->activation};
+                            .activation = plan->activation,
+                            .backwards = s->step % 2};
     if (s->fused) product.term[0] = project, product.term[1] = recur, product.start = own->w.b;
     return frnn_multiply(team, member, plan->kernels, product);
 }
@@ -194,7 +195,8 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
                                      .N = plan->H,
                                      .first = s->share.panels.first,
                                      .last = s->share.panels.last,
-                                     .activation = FRNN_LINEAR}))
+                                     .activation = FRNN_LINEAR,
+                                     .backwards = s->step % 2}))
         return 1;
     for (size_t i = 0; i < s->n && g->tape->dropout; i++)
         k->multiply(plan->H, s->to[i], (const char *)g->tape->dropout + s->rows[i] * row, s->to[i]);

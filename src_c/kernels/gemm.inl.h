@@ -154,6 +154,16 @@ static void F(panels)(const frnn_product *g) {
     }
 }
 
+/* The same from the last panels to the first. */
+static void F(panels_backwards)(const frnn_product *g) {
+    frnn_product part = *g;
+    for (part.last = g->last; part.last > g->first; part.last = part.first) {
+        const size_t count = part.last - g->first;
+        part.first = count > 4 ? part.last - (count % 4 ? count % 4 : 4) : g->first;
+        F(panels)(&part);
+    }
+}
+
 /* Bytes of b that stay in the nearest cache beside everything else; and panels that make it worth while. */
 enum { F(NEAR) = 24 * 1024, F(MANY) = 4 };
 
@@ -161,7 +171,7 @@ static void F(product)(const frnn_product *g) {
     const size_t K = g->term[0].K + g->term[1].K, tiles = (g->rows + ROWS - 1) / ROWS;
     const size_t near = F(NEAR) / (K * PANEL * sizeof(REAL) + 1);
     if (tiles <= 1 || near < F(MANY) || g->last - g->first < F(MANY)) {
-        F(panels)(g);
+        (g->backwards ? F(panels_backwards) : F(panels))(g);
         return;
     }
     /* Few k and many columns: c is what goes through the caches, so it is written in the order of memory. */

@@ -26,6 +26,7 @@ typedef struct frnn_product {
     size_t N;
     size_t first, last; /* panels */
     frnn_activation activation;
+    int backwards; /* from the last panel to the first: what the last product used of b is still in cache */
 } frnn_product;
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
