@@ -19,12 +19,13 @@ from fastrnn.functional._tape import (
     OUTPUTS,
     STATES,
     KeptOptions,
+    LastStates,
     Options,
     StateArrays,
     Tape,
     compute,
     gates_for,
-    record_segments,
+    record,
     zeroed_last,
 )
 
@@ -152,6 +153,13 @@ class Cell(NamedTuple):
     states: int = 1  # arrays (B, H) that pass from step to step
 
 
+class Keep(NamedTuple):
+    """How much of a call its tape keeps."""
+
+    tbptt: int | None = None
+    checkpoint: bool = False
+
+
 class Arrays(NamedTuple):
     """A call's arrays as they came."""
 
@@ -184,11 +192,11 @@ def infer(
     if out is not None:
         _check.no_overlap(out, **arrays._asdict(), initial_state=initial_state, mask=mask, lengths=lengths)
     weights, options = _prepare(cell, arrays, activations, **flags)
-    output, states, _ = run(weights, options, arrays.x, initial_state, mask, lengths, out=out, want_state=return_state)
+    output, states, _ = run(weights, options, arrays.x, initial_state, mask, lengths, want_state=return_state, out=out)
     return (output, *states) if return_state else output
 
 
-def record(
+def infer_and_keep(
     cell: Cell,
     arrays: Arrays,
     activations: Activations,
@@ -203,10 +211,10 @@ def record(
 ) -> tuple[Output, Tape]:
     """Compute a cell's outputs and keep a tape."""
     weights, options = _prepare(cell, arrays, activations, **flags)
+    keep = Keep(tbptt, bool(checkpoint))
     output, states, tape = run(
-        weights, options, arrays.x, initial_state, mask, lengths,
-        want_state=return_state, want_tape=True, tbptt=tbptt, checkpoint=checkpoint,
-    )  # fmt: skip
+        weights, options, arrays.x, initial_state, mask, lengths, want_state=return_state, keep=keep
+    )
     assert tape is not None
     return ((output, *states) if return_state else output), tape
 
@@ -226,69 +234,65 @@ def run(
     initial_state: States | None = None,
     mask: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
-    *,
     dropout: Dropout | None = None,
-    out: Array | None = None,
     want_state: bool = False,
-    want_tape: bool = False,
-    tbptt: int | None = None,
-    checkpoint: bool = False,
+    keep: Keep | None = None,
+    out: Array | None = None,
     into: Array | None = None,
 ) -> tuple[Array, StateArrays, Tape | None]:
-    """Check the arguments of a call, make it, and return its output, its last states and its tape, if wanted.
-
-    The output goes to `out`, which is the user's, or `into` memory of ours.
+    """Check the arguments of a call, make it, and return its output, its last states and its tape, as far as wanted.
 
     `dropout` is asked for the factors of x (B, I) and of the states in the product of each gate, (B, H) or (gates, B,
-    H), when everything else has been found right.
+    H), when everything else has been found right. The output goes to `out`, which is the user's, or `into` memory of
+    ours.
     """
     dtype = _check.FLOATS[weights.dtype]
     x = _check.array("x", x, dtype, SEQUENCES, (None, None, weights.inputs), strided=True)
-    (B, T, I), H = x.shape, weights.units
-    initial = None
-    if initial_state is not None:
-        initial = _check.states("initial_state", initial_state, dtype, B, (H,) * weights.states)
+    (B, T, I), H, count = x.shape, weights.units, weights.states
+    initial = None if initial_state is None else _check.states("initial_state", initial_state, dtype, B, (H,) * count)
     used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
-    steps = _segment_steps(weights, B, T, tbptt) if tbptt is not None or checkpoint else T
+    steps = T if keep is None else _segment_steps(keep, weights, B, T)
 
-    y, last, work = None, None, B * T * H * (I + H) * weights.gates
+    y: Array | None = None
+    last: LastStates | None = None
+    work = B * T * H * (I + H) * weights.gates
     if options.return_sequences:
         result = y = target(out, dtype, OUTPUTS, (B, T, H), work) if into is None else into
         if want_state:
-            last = tuple([empty((B, H), dtype) for _ in range(weights.states)])
+            last = _more_states(count, (B, H), dtype)
     else:
         result = target(out, dtype, STATES, (B, H), work)
-        last = (result, *[empty((B, H), dtype) for _ in range(weights.states - 1)])
-        if want_tape and not checkpoint:
-            y = empty((B, T, H), dtype)
+        last = (result,) if count == 1 else (result, *_more_states(count - 1, (B, H), dtype if want_state else None))
 
     input_dropout, recurrent_dropout = (None, None) if dropout is None else dropout(B)
     if input_dropout is not None:
         x = x * input_dropout[:, None, :]
-
     tape = None
-    if want_tape:
-        kept = None if initial is None else tuple([state.copy() for state in initial])
-        gates = None if checkpoint else gates_for(weights, x)
+    if keep is None:
+        compute(weights, options, x, y, last, initial, used, recurrent_dropout, None)
+    else:
+        if y is None and not keep.checkpoint:
+            y = empty((B, T, H), dtype)
         tape = Tape(
-            weights, x, y, gates, (kept,), steps, tbptt is not None,
+            weights, x, y, None if keep.checkpoint else gates_for(weights, x),
+            (None if initial is None else tuple([state.copy() for state in initial]),), steps, keep.tbptt is not None,
             used, input_dropout, recurrent_dropout, KeptOptions.of(options),
         )  # fmt: skip
-        tape = record_segments(tape, last)
-        if checkpoint:
-            tape = tape._replace(y=None)
-        elif y is not None:
-            y.flags.writeable = False
-    else:
-        compute(weights, options, x, y, last, initial, used, recurrent_dropout, None)
+        tape = record(tape, last, keep.checkpoint)
 
-    states = last or ()
+    states: Any = last if want_state else ()
     if not options.return_sequences:
-        states = (result.copy(), *states[1:]) if want_state else ()
-        zeroed = zeroed_last(used, options)
+        if want_state:
+            states = (result.copy(), *states[1:])
+        zeroed = None if used is None else zeroed_last(used, options)
         if zeroed is not None:
             result[zeroed] = 0
     return deliver(result, out if into is None else into), states, tape
+
+
+def _more_states(count: int, shape: tuple[int, int], dtype: np.dtype[Any] | None) -> LastStates:
+    """Allocate states; without a type they are not wanted."""
+    return tuple([None if dtype is None else empty(shape, dtype) for _ in range(count)])
 
 
 def activation_name(name: str, value: str | None) -> str:
@@ -340,9 +344,11 @@ def _prepare(
     return cell.pack(*_check.weights(kernel, recurrent_kernel, bias, cell.gates, cell.biases)), options
 
 
-def _segment_steps(weights: _core.Weights, batch: int, time: int, tbptt: int | None) -> int:
+def _segment_steps(keep: Keep, weights: _core.Weights, batch: int, time: int) -> int:
     """Return the number of steps that back-propagation takes at once."""
-    if tbptt is not None:
-        return _check.positive_integer("tbptt", tbptt)
+    if keep.tbptt is not None:
+        return _check.positive_integer("tbptt", keep.tbptt)
+    if not keep.checkpoint:
+        return time
     piece = _core.backward_steps(weights, batch)  # of the sums over time, so that cutting there changes no bit
     return piece * math.ceil(max(1, math.isqrt(time)) / piece)

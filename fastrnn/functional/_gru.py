@@ -6,7 +6,17 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _core
 from fastrnn._check import Array
-from fastrnn.functional._call import Activations, Arrays, Cell, Inference, Output, Recording, documented, infer, record
+from fastrnn.functional._call import (
+    Activations,
+    Arrays,
+    Cell,
+    Inference,
+    Output,
+    Recording,
+    documented,
+    infer,
+    infer_and_keep,
+)
 from fastrnn.functional._tape import Tape
 
 EQUATIONS = """
@@ -107,4 +117,4 @@ def gru_forward(
     """
     cell = CELLS[bool(reset_after)]
     activations = Activations(activation, recurrent_activation)
-    return record(cell, Arrays(x, kernel, recurrent_kernel, bias), activations, **call)
+    return infer_and_keep(cell, Arrays(x, kernel, recurrent_kernel, bias), activations, **call)

@@ -5,7 +5,17 @@ from typing import Unpack
 from numpy.typing import ArrayLike
 
 from fastrnn import _core
-from fastrnn.functional._call import Activations, Arrays, Cell, Inference, Output, Recording, documented, infer, record
+from fastrnn.functional._call import (
+    Activations,
+    Arrays,
+    Cell,
+    Inference,
+    Output,
+    Recording,
+    documented,
+    infer,
+    infer_and_keep,
+)
 from fastrnn.functional._tape import Tape
 
 EQUATIONS = """
@@ -79,4 +89,4 @@ def simple_rnn_forward(
 
     {recording}
     """
-    return record(CELL, Arrays(x, kernel, recurrent_kernel, bias), Activations(activation), **call)
+    return infer_and_keep(CELL, Arrays(x, kernel, recurrent_kernel, bias), Activations(activation), **call)

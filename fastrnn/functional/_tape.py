@@ -45,10 +45,9 @@ class KeptOptions(NamedTuple):
     @classmethod
     def of(cls, options: Options) -> Self:
         """Copy options, such as a layer."""
-        return cls(
-            options.activation, options.recurrent_activation, options.return_sequences, options.go_backwards,
-            options.zero_output_for_mask, options.use_bias,
-        )  # fmt: skip
+        o = options
+        flags = o.return_sequences, o.go_backwards, o.zero_output_for_mask, o.use_bias
+        return cls(o.activation, o.recurrent_activation, *flags)
 
 
 class Gradients(NamedTuple):
@@ -148,14 +147,21 @@ def compute(
     )  # fmt: skip
 
 
-def record_segments(tape: Tape, last: LastStates | None) -> Tape:
-    """Compute all segments of a tape that has only the first one's begin; return it with all begins."""
+def record(tape: Tape, last: LastStates | None, checkpoint: bool) -> Tape:
+    """Fill in a tape, of which only the first segment's begin is known, and the last states.
+
+    A tape with checkpoints keeps only the begins; its y, if there is one, is for the caller.
+    """
     B, T, _ = tape.x.shape
     while len(tape.begins) * tape.steps < T:
         between = tuple([empty((B, tape.weights.units), tape.x.dtype) for _ in range(tape.weights.states)])
         tape.part(len(tape.begins) - 1).fill(between)
         tape = tape._replace(begins=(*tape.begins, between))
     tape.part(len(tape.begins) - 1).fill(last)
+    if checkpoint:
+        return tape._replace(y=None)
+    assert tape.y is not None
+    tape.y.flags.writeable = False
     return tape
 
 
@@ -212,22 +218,25 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
     dinitial = tuple([empty((B, H), dtype) for _ in range(weights.states)])
     dkernel, drecurrent = empty((I, weights.gates * H), dtype), empty((H, weights.gates * H), dtype)
     dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
-    count = len(tape.begins)
-    for i in reversed(range(count)):
-        steps, times = tape.cut(i)
+    accumulate = False
+    for i in reversed(range(len(tape.begins))):
         part = tape.part(i).complete()
         assert part.y is not None
-        dx_part = dx if dx is None or count == 1 else empty(part.x.shape, dtype)
+        dy_part, dx_part = dy_all, dx
+        if part.x is not x:
+            steps, times = tape.cut(i)
+            dy_part = None if dy_all is None else dy_all[:, steps]
+            dx_part = empty(part.x.shape, dtype) if need_dx else None
         _core.backward(
             weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
             options.activation, options.recurrent_activation, options.go_backwards,
             options.zero_output_for_mask and options.return_sequences,
-            None if dy_all is None else dy_all[:, steps], dstates, dx_part, dinitial, dkernel, drecurrent, dbias,
-            i + 1 < count,
+            dy_part, dstates, dx_part, dinitial, dkernel, drecurrent, dbias, accumulate,
         )  # fmt: skip
-        if dx is not None and dx_part is not dx:
+        if dx is not None and dx_part is not None and dx_part is not dx:
             dx[:, times] = dx_part
         dstates = None if tape.truncated else dinitial
+        accumulate = True
     if dx is not None and tape.input_dropout is not None:
         dx *= tape.input_dropout[:, None, :]
     dweights = [dkernel, drecurrent] + ([] if dbias is None else [dbias])

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check, _core
 from fastrnn._check import Array, States
+from fastrnn.functional._call import Keep
 from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import Gradients
 from fastrnn.layers.composite import Composite, deserialize, serialize
@@ -165,9 +166,7 @@ class Bidirectional(Composite):
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
         training: bool,
-        want_tape: bool = False,
-        tbptt: int | None = None,
-        checkpoint: bool = False,
+        keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Any, Any]:
         x = self._admit(x)
@@ -179,7 +178,7 @@ class Bidirectional(Composite):
         def run(i: int) -> tuple[Any, Any]:
             # The backward layer puts its outputs out in reverse order: into an array that it sees in reverse.
             place = None if outputs is None else outputs[i][:, :: -1 if i else 1]
-            return self._halves[i]._call(x, states[i], used, None, training, want_tape, tbptt, checkpoint, place)
+            return self._halves[i]._call(x, states[i], used, None, training, keep, place)
 
         before = [half._states for half in self._halves]
         try:
@@ -193,12 +192,12 @@ class Bidirectional(Composite):
             last = [state for (_, *found), _ in results for state in found]
         if outputs is None:
             outputs = [result[0] if self.return_state else result for result, _ in results]
-        if want_tape and not checkpoint:  # the tapes share them
+        if keep is not None and not keep.checkpoint:  # the tapes share them
             for array in outputs if merged is None else [merged]:
                 array.flags.writeable = False
         output = self._merge(outputs) if merged is None else merged
         tape = None
-        if want_tape:
+        if keep is not None:
             factors = (outputs[0], outputs[1]) if self.merge_mode == "mul" else None
             tape = BidirectionalTape((results[0][1], results[1][1]), factors, [y.shape for y in outputs], (B, T))
         if not last:

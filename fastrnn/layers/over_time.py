@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
-from fastrnn.functional._call import SEQUENCES, Output, documented
+from fastrnn.functional._call import SEQUENCES, Keep, Output, documented
 from fastrnn.functional._tape import Gradients
 from fastrnn.layers.base import Layer
 
@@ -51,12 +51,10 @@ class OverTime(Layer):
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
         training: bool,
-        want_tape: bool = False,
-        tbptt: int | None = None,
-        checkpoint: bool = False,
+        keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Any, Any]:
-        """Run over time and return the output, with states if they are to be returned, and the tape if wanted.
+        """Run over time and return the output, with states if they are to be returned, and the tape to keep.
 
         `into` is memory of ours for the output, of any strides but the last.
         """
@@ -141,7 +139,7 @@ class OverTime(Layer):
 
         {recording}
         """
-        return self._call(x, initial_state, mask, lengths, training, True, tbptt, checkpoint)
+        return self._call(x, initial_state, mask, lengths, training, Keep(tbptt, bool(checkpoint)))
 
     def backward(
         self, dy: ArrayLike | None, tape: Any, dstate: States | None = None, need_dx: bool = True

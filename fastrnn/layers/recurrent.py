@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastrnn import _check, initializers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.functional._call import Cell, Dropout, Output, activation_name, plain, run, step
+from fastrnn.functional._call import Cell, Keep, Output, activation_name, plain, run, step
 from fastrnn.functional._tape import Gradients, backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers.base import Weight, WeightSpecs
@@ -210,9 +210,7 @@ class Recurrent(OverTime):
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
         training: bool,
-        want_tape: bool = False,
-        tbptt: int | None = None,
-        checkpoint: bool = False,
+        keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Output, Any]:
         if self.stateful or self._features is None:
@@ -229,12 +227,11 @@ class Recurrent(OverTime):
             initial_state,
             mask,
             lengths,
-            dropout=self._dropout_for(training),
-            want_state=self.return_state or self.stateful,
-            want_tape=want_tape,
-            tbptt=tbptt,
-            checkpoint=checkpoint,
-            into=into,
+            self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None,
+            self.return_state or self.stateful,
+            keep,
+            None,
+            into,
         )
         if self.stateful:
             self._states = [state.copy() for state in states]
@@ -255,11 +252,11 @@ class Recurrent(OverTime):
     def _to_pack(self) -> tuple[Array, Array, Array | None]:
         return self._own["kernel"], self._own["recurrent_kernel"], self._own.get("bias")
 
-    def _dropout_for(self, training: bool) -> Dropout | None:
-        return self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None
-
     def _draw_dropout(self, batch: int) -> tuple[Array | None, Array | None]:
-        """Draw the factors of x (B, I) and of the states in each gate's product, the same at all time steps."""
+        """Draw the factors of x (B, I) and of the states in each gate's product, the same at all time steps.
+
+        What is not dropped has None.
+        """
         assert self._features is not None
         gates = self._cell.gates
         states = (batch, self.units) if gates == 1 else (gates, batch, self.units)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
-from fastrnn.functional._call import run
+from fastrnn.functional._call import Keep, run
 from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
 from fastrnn.layers.composite import Composite, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
@@ -157,9 +157,7 @@ class RNN(Composite):
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
         training: bool,
-        want_tape: bool = False,
-        tbptt: int | None = None,
-        checkpoint: bool = False,
+        keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Any, Any]:
         x = self._admit(x)
@@ -177,12 +175,12 @@ class RNN(Composite):
                 x,
                 before,
                 used,
-                dropout=layer._dropout_for(training),
-                want_state=self.stateful or self.return_all_states or self.return_state,
-                want_tape=want_tape,
-                tbptt=tbptt,
-                checkpoint=checkpoint,
-                into=into if i + 1 == len(self.layers) else None,
+                None,
+                layer._draw_dropout if training else None,
+                self.stateful or self.return_all_states or self.return_state,
+                keep,
+                None,
+                into if i + 1 == len(self.layers) else None,
             )
             last += states
             if tape is not None:
@@ -195,7 +193,7 @@ class RNN(Composite):
             output: Any = x
         else:
             output = (x, *(last if self.return_all_states else last[-len(self.layers[-1]._state_units) :]))
-        return output, RNNTape(tapes) if want_tape else None
+        return output, None if keep is None else RNNTape(tapes)
 
     def _options(self, i: int) -> KeptOptions:
         """Return what layer i is asked to do."""
