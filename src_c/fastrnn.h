@@ -88,7 +88,7 @@ typedef struct frnn_cell {
     /* *same is 1 if prepared was made from weights with these very bits, else 0. */
     frnn_status (*prepared_from)(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                  const void *prepared, int *same);
-    /* Elements of a token in the tape's `gates`, from the plan's H and reset_after. */
+    /* Elements of a token in the tape's `gates`, from the plan's kernels, H and reset_after. */
     frnn_status (*kept)(const frnn_plan *plan, size_t *elements);
     /* Depends on which pointers of the tape are NULL. Without y and gates the size does not grow with T. */
     frnn_status (*forward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes);

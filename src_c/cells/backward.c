@@ -71,6 +71,20 @@ static void find_before(const frnn_backward *g, frnn_range steps, frnn_range row
     }
 }
 
+static void fetch(const char *from, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+}
+
+/* Asks for what the steps before this one will read: rows that lie as far apart as the sequences. */
+static void fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
+    const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
+    const size_t bytes = (share.columns.last - share.columns.first) * size;
+    for (size_t b = share.rows.first; b < share.rows.last; b++) {
+        if (step >= 1 && g->gradients->dy) fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
+        if (step >= 2) fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
+    }
+}
+
 /* Lists the active rows of a step; the others' output repeats the previous one, or is zero, and their x is not used. */
 static size_t list_rows(const frnn_backward *g, size_t member, frnn_share share, size_t step, size_t *rows) {
     const frnn_plan *plan = g->plan;
@@ -154,6 +168,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
         }
         for (s.step = steps.last; s.step-- > steps.first;) {
             s.n = list_rows(g, member, share, s.step, s.rows);
+            fetch_ahead(g, share, s.step);
             if (way->step(g, team, member, &s, way->cell)) return 1;
         }
         if (frnn_barrier(team)) return 1; /* dz of all rows must be there */

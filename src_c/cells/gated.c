@@ -82,7 +82,7 @@ frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *pl
 frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_t *elements) {
     frnn_layout l = {0};
     if (!frnn_is_sound(plan) || !elements) return FRNN_ERR_ARGUMENT;
-    *elements = frnn_times(&l, cell->kept, plan->H);
+    *elements = frnn_pitch(plan, frnn_times(&l, cell->kept, plan->H));
     return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
 }
 
@@ -110,10 +110,12 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
     frnn_gated_forward f = {.common = frnn_lay_out_forward(plan, tape, cell->gates, l),
                             .cell = cell,
                             .w = weights_in(cell, plan, tape->prepared)};
-    const size_t width = frnn_times(l, cell->gates, plan->H), tokens = frnn_times(l, f.common.steps, plan->B);
+    const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H)),
+                 tokens = frnn_times(l, f.common.steps, plan->B);
     f.common.wx = f.w.wx, f.common.start = f.w.b;
     f.common.z = tape->gates
-                     ? frnn_dense_place(plan, frnn_most(plan->T, 1), frnn_times(l, cell->kept, plan->H), tape->gates)
+                     ? frnn_dense_place(plan, frnn_most(plan->T, 1),
+                                        frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
                      : frnn_dense_place(plan, f.common.steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     f.c = frnn_take(l, cell->has_c ? states : 0, size);
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, cell->gates, states) : 0, size);
@@ -185,6 +187,23 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
     return 0;
 }
 
+static void claim(char *to, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(to + i, 1, 3);
+}
+
+/* Asks for what the cell's equations will need besides a product that is about to be computed. */
+static void claim_rows(const frnn_gated_forward *f, const piece *p, const frnn_gated_rows *rows) {
+    const frnn_plan *plan = f->common.plan;
+    const size_t size = plan->kernels->size, gates = f->cell->gates;
+    const size_t first = p->first * plan->kernels->panel * size, row = plan->H * size;
+    const size_t bytes = frnn_least(p->last * plan->kernels->panel * size, row) - first;
+    for (size_t i = p->row; i < p->row + p->rows; i++) {
+        claim((char *)rows->gates[i] + gates * first, gates * bytes);
+        claim((char *)rows->y[i] + first, bytes);
+        if (rows->keep && f->cell->kept > gates) claim((char *)rows->gates[i] + gates * row + first, bytes);
+    }
+}
+
 int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                         frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh, void *const *a,
                         void (*update)(const frnn_gated_rows *rows)) {
@@ -204,6 +223,7 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
         for (size_t i = 0; i < p.rows; i++) product[i] = memory + i * most * block * size;
         for (p.first = blocks.first; p.first < blocks.last; p.first = p.last) {
             p.last = frnn_least(p.first + most, blocks.last);
+            claim_rows(f, &p, rows);
             if (a ? multiply(f, team, member, &p, (frnn_range){0, most * gates}, wh, a, (void *const *)product)
                   : multiply_dropped(f, team, member, &p, wh, product))
                 return 1;
@@ -315,7 +335,7 @@ static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn
 static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
                                             const frnn_gradients *gradients, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    const size_t size = k->size, H = plan->H, width = frnn_times(l, cell->dz, H);
+    const size_t size = k->size, H = plan->H, width = frnn_pitch(plan, frnn_times(l, cell->dz, H));
     const size_t columns = frnn_times(l, frnn_panels(k, H), k->panel), matrix = frnn_times(l, columns, H);
     frnn_gated_backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, cell->gates, width, l),
                              .cell = cell,
@@ -381,7 +401,8 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     const frnn_plan *plan = common->plan;
     const frnn_tape *tape = common->tape;
     const frnn_gradients *out = common->gradients;
-    const size_t row = plan->H * plan->kernels->size, token = cell->kept * row;
+    const size_t row = plan->H * plan->kernels->size,
+                 token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i];
@@ -485,7 +506,7 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
 
 frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {
     if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
-    *steps = frnn_backward_chunk(plan, cell->dz * plan->H);
+    *steps = frnn_backward_chunk(plan, frnn_pitch(plan, cell->dz * plan->H));
     return FRNN_OK;
 }
 

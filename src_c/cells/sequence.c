@@ -28,6 +28,10 @@ double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {
     return (double)plan->B * (double)plan->T * (double)gates * (double)plan->H * (double)(plan->I + plan->H);
 }
 
+size_t frnn_pitch(const frnn_plan *plan, size_t width) {
+    return width * plan->kernels->size % 1024 ? width : width + 64 / plan->kernels->size;
+}
+
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first) {
     const size_t row = width * plan->kernels->size;
     return (frnn_place){.first = first, .batch = (ptrdiff_t)row, .time = (ptrdiff_t)(plan->B * row), .steps = steps};

@@ -46,6 +46,10 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
 }
 
+/* Elements from one row of `width` to the next in memory of our own: rows that are a large power of two apart would get
+ * into each other's way in the caches. */
+size_t frnn_pitch(const frnn_plan *plan, size_t width);
+
 /* A dense array: (steps, B, width), or with the steps of a sequence after each other (B, steps, width). */
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first);
 frnn_place frnn_place_by_sequence(const frnn_plan *plan, size_t steps, size_t width, char *first);

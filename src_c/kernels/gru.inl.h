@@ -3,10 +3,10 @@
  * The tape's gates of a row are z, r and g side by side in every block; with reset_after u = h' wh + b follows. */
 
 /* g = act(x wx + b + r u) */
-static void F(gru)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const int whole) {
     const VEC one = V(set1)(1);
     VEC z[AT_ONCE], r[AT_ONCE], c[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_BLOCKS) {
         EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(3, 0));
         F(act)(g->recurrent_activation, z);
         EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(3, 1));
@@ -23,10 +23,10 @@ static void F(gru)(const frnn_gated_rows *g) {
 }
 
 /* dz is [z r g | z r u]: the gradients of what x and what h' were multiplied to. */
-static void F(gru_back)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const int whole) {
     const VEC one = V(set1)(1);
     VEC d[AT_ONCE], z[AT_ONCE], r[AT_ONCE], c[AT_ONCE], dz[AT_ONCE], dr[AT_ONCE], dc[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_ROWS) {
         EACH d[i] = IN(dh, UNIT(0));
         if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
         EACH z[i] = IN(gates, GATE(3, 0));
@@ -49,9 +49,9 @@ static void F(gru_back)(const frnn_gated_rows *g) {
 }
 
 /* Without reset_after g needs a product of its own, of r h': first the gates, */
-static void F(gru_reset)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const int whole) {
     VEC z[AT_ONCE], r[AT_ONCE], h[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_BLOCKS) {
         EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(2, 0));
         F(act)(g->recurrent_activation, z);
         EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(2, 1));
@@ -65,10 +65,10 @@ static void F(gru_reset)(const frnn_gated_rows *g) {
 }
 
 /* then g = act(x wx + b + (r h') wh). */
-static void F(gru_candidate)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const int whole) {
     const VEC one = V(set1)(1);
     VEC z[AT_ONCE], c[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_BLOCKS) {
         EACH c[i] = IN(gates, GATE(3, 2)) + PRODUCT(PART(1, 0));
         F(act)(g->activation, c);
         EACH z[i] = IN(gates, GATE(3, 0));
@@ -78,10 +78,10 @@ static void F(gru_candidate)(const frnn_gated_rows *g) {
 }
 
 /* And back: dz is [z r g], of which this leaves z and g. */
-static void F(gru_candidate_back)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const int whole) {
     const VEC one = V(set1)(1);
     VEC d[AT_ONCE], z[AT_ONCE], c[AT_ONCE], dz[AT_ONCE], dc[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_ROWS) {
         EACH d[i] = IN(dh, UNIT(0));
         if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
         EACH z[i] = IN(gates, GATE(3, 0));
@@ -97,10 +97,10 @@ static void F(gru_candidate_back)(const frnn_gated_rows *g) {
 }
 
 /* rh holds the gradient of r h', and gets r h' itself. */
-static void F(gru_reset_back)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const int whole) {
     const VEC one = V(set1)(1);
     VEC d[AT_ONCE], r[AT_ONCE], h[AT_ONCE], dr[AT_ONCE], dh[AT_ONCE], factor[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_ROWS) {
         EACH factor[i] = one;
         if (g->dropout) EACH factor[i] = IN(dropout, UNIT(0));
         EACH d[i] = PRODUCT(UNIT(0));
@@ -114,3 +114,10 @@ static void F(gru_reset_back)(const frnn_gated_rows *g) {
         EACH OUT(dh, UNIT(0), dh[i]);
     }
 }
+
+FRNN_GATED_KERNEL(gru)
+FRNN_GATED_KERNEL(gru_back)
+FRNN_GATED_KERNEL(gru_reset)
+FRNN_GATED_KERNEL(gru_candidate)
+FRNN_GATED_KERNEL(gru_candidate_back)
+FRNN_GATED_KERNEL(gru_reset_back)

@@ -2,9 +2,9 @@
  *
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
-static void F(lstm)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const int whole) {
     VEC in[AT_ONCE], forget[AT_ONCE], c[AT_ONCE], out[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_BLOCKS) {
         EACH in[i] = IN(gates, GATE(4, 0)) + PRODUCT(PART(4, 0));
         F(act)(g->recurrent_activation, in);
         EACH forget[i] = IN(gates, GATE(4, 1)) + PRODUCT(PART(4, 1));
@@ -27,9 +27,9 @@ static void F(lstm)(const frnn_gated_rows *g) {
 }
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */
-static void F(lstm_back)(const frnn_gated_rows *g) {
+FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const int whole) {
     VEC d[AT_ONCE], dc[AT_ONCE], a[AT_ONCE], b[AT_ONCE], e[AT_ONCE];
-    FOR_UNITS(g) {
+    FOR_UNITS(g, BY_ROWS) {
         EACH d[i] = IN(dh, UNIT(0));
         if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
         EACH a[i] = IN(next_c, UNIT(0));
@@ -57,3 +57,6 @@ static void F(lstm_back)(const frnn_gated_rows *g) {
         EACH OUT(dc, UNIT(0), dc[i] * a[i]);
     }
 }
+
+FRNN_GATED_KERNEL(lstm)
+FRNN_GATED_KERNEL(lstm_back)
