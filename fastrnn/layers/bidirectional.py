@@ -14,6 +14,7 @@ from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import Gradients
 from fastrnn.layers.composite import Composite, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
+from fastrnn.layers.rnn import RNN
 
 T = TypeVar("T")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
@@ -102,7 +103,8 @@ class Bidirectional(Composite):
             if getattr(self.forward_layer, flag) != getattr(self.backward_layer, flag):
                 raise ValueError(f"backward_layer must agree with layer in {flag}, got {not getattr(layer, flag)}")
         self._take_dtype(dtype)
-        self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
+        self.return_sequences = layer.return_sequences
+        self.return_state = layer.return_state or (isinstance(layer, RNN) and layer.return_all_states)
         self.stateful = layer.stateful
         units = [half.units for half in self._halves]
         if merge_mode in ("sum", "mul", "ave") and units[0] != units[1]:
