@@ -94,6 +94,8 @@ class RNN(Composite):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
+        if not isinstance(cell, Recurrent | list | tuple):
+            raise TypeError(f"cell must be a SimpleRNN, GRU or LSTM or a list of them, got {type(cell).__name__}")
         self.layers: list[Recurrent] = [cell] if isinstance(cell, Recurrent) else list(cell)
         if not self.layers:
             raise ValueError("cell must have at least one layer, got an empty list")
