@@ -11,48 +11,48 @@ import children
 import numpy as np
 import pytest
 from cases import random_weights
+from cells import SIMPLE_RNN
 
 import fastrnn
-from fastrnn import functional
 
 # (B, T, I, H): many rows and few, so that both ways of splitting the work are taken.
 SHAPES = [(64, 10, 32, 64), (7, 20, 16, 128), (1, 12, 64, 512), (2, 8, 100, 300), (33, 5, 3, 17), (256, 4, 8, 8)]
 
 
-def everything(x, weights, mask=None, **options):
-    outputs, tape = functional.simple_rnn_forward(x, *weights, mask=mask, return_sequences=True, **options)
-    gradients = functional.simple_rnn_backward(np.cos(np.arange(outputs.size)).reshape(outputs.shape), tape)
-    last = functional.simple_rnn(x, *weights, mask=mask, **options)
-    return [outputs, last, gradients.dx, gradients.dinitial_state, *gradients.weights]
+def everything(cell, x, weights, mask=None, **options):
+    outputs, tape = cell.forward(x, *weights, mask=mask, return_sequences=True, **options)
+    gradients = cell.backward(np.cos(np.arange(outputs.size)).reshape(outputs.shape), tape)
+    last = cell(x, *weights, mask=mask, **options)
+    return [outputs, last, gradients.dx, np.asarray(gradients.dinitial_state), *gradients.weights]
 
 
-def call(shape, dtype=np.float32):
+def call(shape, cell=SIMPLE_RNN, dtype=np.float32):
     B, T, I, H = shape
     rng = np.random.default_rng(sum(shape))
-    return rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, dtype=dtype)
+    return rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, dtype=dtype, cell=cell)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_same_bits_for_any_number(threads, shape, dtype, masked):
-    x, weights = call(shape, dtype)
+def test_the_same_bits_for_any_number(cell, threads, shape, dtype, masked):
+    x, weights = call(shape, cell, dtype)
     mask = np.random.default_rng(0).random(shape[:2]) < 0.6 if masked else None
     threads(1)
-    want = everything(x, weights, mask)
+    want = everything(cell, x, weights, mask)
     assert all(a.any() for a in want)
     for n in (2, 3, 5):
         threads(n)
-        for a, b in zip(everything(x, weights, mask), want, strict=True):
+        for a, b in zip(everything(cell, x, weights, mask), want, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-def test_every_instruction_set(threads, isa):
-    x, weights = call((40, 6, 30, 70))
+def test_every_instruction_set(cell, threads, isa):
+    x, weights = call((40, 6, 30, 70), cell)
     threads(1)
-    want = everything(x, weights)
+    want = everything(cell, x, weights)
     threads(3)
-    for a, b in zip(everything(x, weights), want, strict=True):
+    for a, b in zip(everything(cell, x, weights), want, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -63,44 +63,44 @@ def test_set_and_get(threads):
         assert isinstance(fastrnn.get_num_threads(), int)
 
 
-def test_more_threads_than_work(threads):
+def test_more_threads_than_work(cell, threads):
     threads(64)
-    x, weights = call((1, 1, 1, 1))
-    assert functional.simple_rnn(x, *weights).shape == (1, 1)
-    x, weights = call((3, 4, 5, 6))
-    everything(x, weights)
-    assert functional.simple_rnn(x[:0], *weights).shape == (0, 6)
+    x, weights = call((1, 1, 1, 1), cell)
+    assert cell(x, *weights).shape == (1, 1)
+    x, weights = call((3, 4, 5, 6), cell)
+    everything(cell, x, weights)
+    assert cell(x[:0], *weights).shape == (0, 6)
 
 
-def test_changing_the_number_again_and_again(threads):
-    x, weights = call((64, 5, 32, 64))
+def test_changing_the_number_again_and_again(cell, threads):
+    x, weights = call((64, 5, 32, 64), cell)
     threads(1)
-    want = functional.simple_rnn(x, *weights)
+    want = cell(x, *weights)
     for n in [2, 1, 4, 3, 1, 2] * 5:
         threads(n)
-        np.testing.assert_array_equal(functional.simple_rnn(x, *weights), want)
+        np.testing.assert_array_equal(cell(x, *weights), want)
 
 
-def test_callers_on_many_threads(threads):
+def test_callers_on_many_threads(cell, threads):
     """Calls that arrive while the workers are busy are computed all the same."""
-    calls = [call(shape) for shape in SHAPES]
+    calls = [call(shape, cell) for shape in SHAPES]
     threads(1)
-    want = [everything(*one) for one in calls]
+    want = [everything(cell, *one) for one in calls]
     threads(3)
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for _ in range(4):
-            for results, right in zip(pool.map(lambda one: everything(*one), calls), want, strict=True):
+            for results, right in zip(pool.map(lambda one: everything(cell, *one), calls), want, strict=True):
                 for a, b in zip(results, right, strict=True):
                     np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("in_child", [1, 2, 4])
-def test_fork(threads, in_child):
+def test_fork(cell, threads, in_child):
     """The workers do not exist in a child; it must start its own, and not wait for theirs."""
-    x, weights = call(SHAPES[0])
+    x, weights = call(SHAPES[0], cell)
     threads(3)
-    want = everything(x, weights)
+    want = everything(cell, x, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork in a process with threads
         child = os.fork()
@@ -109,25 +109,25 @@ def test_fork(threads, in_child):
         try:
             signal.alarm(60)  # ends a child that hangs
             fastrnn.set_num_threads(in_child)
-            status = int(not all(np.array_equal(a, b) for a, b in zip(everything(x, weights), want, strict=True)))
+            status = int(not all(np.array_equal(a, b) for a, b in zip(everything(cell, x, weights), want, strict=True)))
         finally:
             os._exit(status)
-    for a, b in zip(everything(x, weights), want, strict=True):  # the parent goes on meanwhile
+    for a, b in zip(everything(cell, x, weights), want, strict=True):  # the parent goes on meanwhile
         np.testing.assert_array_equal(a, b)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_processes_by_multiprocessing(threads):
+def test_processes_by_multiprocessing(cell, threads):
     import multiprocessing
 
-    x, weights = call(SHAPES[0])
+    x, weights = call(SHAPES[0], cell)
     threads(2)
-    want = functional.simple_rnn(x, *weights)
+    want = cell(x, *weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
         with context.Pool(2) as pool:
-            results = pool.starmap_async(functional.simple_rnn, [(x, *weights)] * 4)
+            results = pool.starmap_async(cell, [(x, *weights)] * 4)
             for result in results.get(timeout=60):  # only against workers that hang
                 np.testing.assert_array_equal(result, want)
 

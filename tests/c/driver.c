@@ -38,9 +38,12 @@ int main(int argc, char **argv) {
                 test_sizes(kernels);
                 test_activations(kernels, effort);
                 test_simple_rnn(kernels, effort);
+                test_gated(kernels, effort);
             }
             test_threads(kernels, effort);
             test_interruption(kernels);
+            test_gated_threads(kernels, effort);
+            test_gated_interruption(kernels);
         }
         const size_t checks = checks_passed() - before;
         if (checks)

@@ -35,5 +35,9 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort);
 /* The same with several, with callers at the same time, in a forked child. */
 void test_threads(const frnn_kernels *kernels, effort effort);
 void test_interruption(const frnn_kernels *kernels);
+/* The same three of GRU and LSTM. */
+void test_gated(const frnn_kernels *kernels, effort effort);
+void test_gated_threads(const frnn_kernels *kernels, effort effort);
+void test_gated_interruption(const frnn_kernels *kernels);
 
 #endif

@@ -1,0 +1,478 @@
+/* GRU and LSTM: results against their equations, the same bits in every way of calling, and guarded memory all around. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+#include "naive_gated.h"
+#include "tests.h"
+
+/* A sum of K products is off by about sqrt(K) units of its size, and every step adds to that; so much more is allowed. */
+static const double SAFETY = 12;
+
+static const char *const kind_names[] = {"GRU", "GRU with reset_after", "LSTM"};
+
+typedef struct options {
+    gated_kind kind;
+    size_t B, T, I, H, threads, pad; /* pad: elements between the rows of x, y and dy */
+    frnn_activation activation, recurrent_activation;
+    int go_backwards, zero_output_for_mask, bias, h0, dropout, mask, dy, dh_last, dx, time_major;
+} options;
+
+/* What a call works with: in guarded memory, and in double precision. */
+typedef struct call {
+    const options *o;
+    const frnn_cell *cell;
+    frnn_dtype dtype;
+    frnn_plan plan;
+    frnn_tape tape;
+    frnn_gradients gradients;
+    void *h_last, *c_last;
+    size_t size, kept, N; /* bytes of an element, elements of the tape, columns of the weights */
+    naive_gated naive;
+} call;
+
+static void *owned[64];
+static size_t owns;
+
+static double *numbers(size_t n) {
+    CHECK(owns < sizeof owned / sizeof *owned, "too many arrays");
+    owned[owns] = calloc(n + 1, sizeof(double));
+    CHECK(owned[owns], "no memory");
+    return owned[owns++];
+}
+
+static void release(void) {
+    guard_release();
+    while (owns > 0) free(owned[--owns]);
+}
+
+static double *random_numbers(frnn_dtype dtype, size_t n, double scale) {
+    double *a = numbers(n);
+    for (size_t i = 0; i < n; i++) {
+        a[i] = random_between(-scale, scale);
+        if (dtype == FRNN_F32) a[i] = (double)(float)a[i];
+    }
+    return a;
+}
+
+static void *take(const call *c, size_t n) { return guard_take(n * c->size, c->size); }
+
+static void *copy_in(const call *c, const double *a, size_t n) {
+    if (!a) return NULL;
+    void *copy = take(c, n);
+    for (size_t i = 0; i < n; i++) put(c->dtype, copy, i, a[i]);
+    guard_freeze(copy);
+    return copy;
+}
+
+/* The strides of a (B, T, n) array with padding; returns its elements. */
+static size_t strides(const call *c, size_t n, ptrdiff_t *batch, ptrdiff_t *time) {
+    const options *o = c->o;
+    const size_t row = (n + o->pad) * c->size;
+    *batch = (ptrdiff_t)(o->time_major ? row : o->T * row);
+    *time = (ptrdiff_t)(o->time_major ? o->B * row : row);
+    return o->B * o->T * (n + o->pad);
+}
+
+static void *copy_rows_in(const call *c, const double *a, size_t n, ptrdiff_t *batch, ptrdiff_t *time) {
+    char *copy = take(c, strides(c, n, batch, time));
+    for (size_t b = 0; b < c->o->B; b++)
+        for (size_t t = 0; t < c->o->T; t++)
+            for (size_t i = 0; i < n; i++)
+                put(c->dtype, copy + (ptrdiff_t)b * *batch + (ptrdiff_t)t * *time, i, a[(b * c->o->T + t) * n + i]);
+    guard_freeze(copy);
+    return copy;
+}
+
+static uint8_t *random_mask(const options *o) {
+    uint8_t *mask = guard_take(o->B * o->T, 1);
+    for (size_t i = 0; i < o->B * o->T; i++) mask[i] = (uint8_t)(random_below(3) > 0);
+    guard_freeze(mask);
+    return mask;
+}
+
+static void prepare(call *c) {
+    const naive_gated *r = &c->naive;
+    const size_t columns = c->N;
+    const void *wx = copy_in(c, r->wx, r->I * columns), *wh = copy_in(c, r->wh, r->H * columns);
+    const void *b = copy_in(c, r->b, (r->kind == GRU_AFTER ? 2 : 1) * columns);
+    size_t bytes = 0;
+    CHECK(c->cell->prepared_size(&c->plan, &bytes) == FRNN_OK, "prepared_size");
+    void *prepared = guard_take(bytes, 64);
+    CHECK(c->cell->prepare(&c->plan, wx, wh, b, prepared) == FRNN_OK, "prepare");
+    guard_freeze(prepared);
+    int same = 0;
+    CHECK(c->cell->prepared_from(&c->plan, wx, wh, b, prepared, &same) == FRNN_OK && same == 1,
+          "prepared_from does not know its own weights");
+    double *other = numbers(r->H * columns);
+    memcpy(other, r->wh, r->H * columns * sizeof *other);
+    other[random_below(r->H * columns)] += 1;
+    CHECK(c->cell->prepared_from(&c->plan, wx, copy_in(c, other, r->H * columns), b, prepared, &same) == FRNN_OK
+              && same == 0,
+          "prepared_from takes other weights for its own");
+    c->tape.prepared = prepared;
+}
+
+static call make_call(const frnn_kernels *kernels, const options *o) {
+    const size_t B = o->B, T = o->T, I = o->I, H = o->H, gates = gates_of(o->kind), N = gates * H;
+    call c = {.o = o,
+              .cell = o->kind == LSTM ? api->lstm : api->gru,
+              .dtype = kernels->dtype,
+              .size = kernels->size,
+              .N = N,
+              .plan = {.kernels = kernels,
+                       .B = B,
+                       .T = T,
+                       .I = I,
+                       .H = H,
+                       .activation = o->activation,
+                       .recurrent_activation = o->recurrent_activation,
+                       .reset_after = o->kind == GRU_AFTER,
+                       .go_backwards = o->go_backwards,
+                       .zero_output_for_mask = o->zero_output_for_mask,
+                       .threads = o->threads}};
+    CHECK(c.cell->gates == gates, "gates");
+    CHECK(c.cell->kept(&c.plan, &c.kept) == FRNN_OK, "kept");
+    naive_gated *r = &c.naive;
+    *r = (naive_gated){.kind = o->kind,
+                       .B = B,
+                       .T = T,
+                       .I = I,
+                       .H = H,
+                       .activation = o->activation,
+                       .recurrent_activation = o->recurrent_activation,
+                       .go_backwards = o->go_backwards,
+                       .zero_output_for_mask = o->zero_output_for_mask};
+    double *x = random_numbers(c.dtype, B * T * I, 2), *dy = random_numbers(c.dtype, B * T * H, 1);
+    r->x = x;
+    r->wx = random_numbers(c.dtype, I * N, 1 / sqrt((double)I + 1));
+    r->wh = random_numbers(c.dtype, H * N, 1.2 / sqrt((double)H));
+    if (o->bias) r->b = random_numbers(c.dtype, 2 * N, 0.5);
+    if (o->h0) r->h0 = random_numbers(c.dtype, B * H, 1), r->c0 = random_numbers(c.dtype, B * H, 1);
+    if (o->dy) r->dy = dy;
+    if (o->dh_last) r->dh = random_numbers(c.dtype, B * H, 1), r->dc = random_numbers(c.dtype, B * H, 1);
+    if (o->dropout) {
+        double *dropout = numbers(gates * B * H);
+        for (size_t i = 0; i < gates * B * H; i++) dropout[i] = random_below(4) ? 1.25 : 0;
+        r->dropout = dropout;
+    }
+    if (o->mask) c.tape.mask = r->mask = random_mask(o);
+    for (size_t b = 0; b < B && o->mask; b++) /* What is masked must not be looked at. */
+        for (size_t t = 0; t < T; t++) {
+            if (r->mask[b * T + t]) continue;
+            const size_t step = o->go_backwards ? T - 1 - t : t;
+            for (size_t i = 0; i < I; i++) x[(b * T + t) * I + i] = NAN;
+            for (size_t j = 0; j < H && o->zero_output_for_mask; j++) dy[(b * T + step) * H + j] = NAN;
+        }
+    prepare(&c);
+    c.tape.x = copy_rows_in(&c, x, I, &c.tape.x_batch, &c.tape.x_time);
+    c.tape.h0 = copy_in(&c, r->h0, B * H);
+    c.tape.c0 = o->kind == LSTM ? copy_in(&c, r->c0, B * H) : NULL;
+    c.tape.dropout = copy_in(&c, r->dropout, gates * B * H);
+    if (o->dy) c.gradients.dy = copy_rows_in(&c, dy, H, &c.gradients.dy_batch, &c.gradients.dy_time);
+    c.gradients.dh_last = copy_in(&c, r->dh, B * H);
+    c.gradients.dc_last = o->kind == LSTM ? copy_in(&c, r->dc, B * H) : NULL;
+    return c;
+}
+
+/* ---- calls ---- */
+
+static void run_forward(const call *c) {
+    size_t bytes = 0;
+    CHECK(c->cell->forward_scratch_size(&c->plan, &c->tape, &bytes) == FRNN_OK, "forward_scratch_size");
+    CHECK(c->cell->forward(&c->plan, &c->tape, c->h_last, c->c_last, guard_take(bytes, 64)) == FRNN_OK, "forward");
+}
+
+static void run_backward(const call *c) {
+    size_t bytes = 0;
+    CHECK(c->cell->backward_scratch_size(&c->plan, &c->tape, &c->gradients, &bytes) == FRNN_OK,
+          "backward_scratch_size");
+    CHECK(c->cell->backward(&c->plan, &c->tape, &c->gradients, guard_take(bytes, 64)) == FRNN_OK, "backward");
+}
+
+static void take_results(call *c) {
+    const options *o = c->o;
+    c->tape.y = take(c, strides(c, o->H, &c->tape.y_batch, &c->tape.y_time));
+    c->tape.gates = take(c, o->T * o->B * c->kept);
+    c->h_last = take(c, o->B * o->H);
+    c->c_last = o->kind == LSTM ? take(c, o->B * o->H) : NULL;
+}
+
+static void take_gradients(call *c) {
+    const options *o = c->o;
+    frnn_gradients *g = &c->gradients;
+    g->dx = o->dx ? take(c, o->B * o->T * o->I) : NULL;
+    g->dh0 = take(c, o->B * o->H);
+    g->dc0 = o->kind == LSTM ? take(c, o->B * o->H) : NULL;
+    g->dwx = take(c, o->I * c->N);
+    g->dwh = take(c, o->H * c->N);
+    g->db = o->bias ? take(c, (o->kind == GRU_AFTER ? 2 : 1) * c->N) : NULL;
+}
+
+/* ---- comparing ---- */
+
+static void compare(const call *c, const char *what, const void *found, size_t n, const double *wanted) {
+    const options *o = c->o;
+    const double u = c->dtype == FRNN_F32 ? 0x1p-24 : 0x1p-53, K = (double)(o->I + o->H + 8);
+    double largest = 0;
+    if (!found) return;
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs(wanted[i]));
+    const double tolerance = SAFETY * u * sqrt(K * (double)(o->T + 1)) * largest;
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(get(c->dtype, found, i) - wanted[i]) <= tolerance))
+            CHECK(0, "%s[%zu] is %.17g instead of %.17g, tolerance %.2e", what, i, get(c->dtype, found, i), wanted[i],
+                  tolerance);
+    CHECK(1, "%s", what);
+}
+
+/* y without its padding, in which there must still be what guard_take put there. */
+static void *dense_y(const call *c) {
+    const options *o = c->o;
+    const size_t row = o->H * c->size;
+    char *copy = take(c, o->B * o->T * o->H);
+    for (size_t b = 0; b < o->B; b++)
+        for (size_t t = 0; t < o->T; t++) {
+            const char *y = (char *)c->tape.y + (ptrdiff_t)b * c->tape.y_batch + (ptrdiff_t)t * c->tape.y_time;
+            memcpy(copy + (b * o->T + t) * row, y, row);
+            for (size_t i = row; i < row + o->pad * c->size; i++)
+                if ((unsigned char)y[i] != 0xff) CHECK(0, "written between the rows of y");
+        }
+    return copy;
+}
+
+static void compare_with_equations(const call *c) {
+    const size_t B = c->o->B, T = c->o->T, I = c->o->I, H = c->o->H, N = c->N;
+    const naive_gated_results want = {.y = numbers(B * T * H),
+                                      .h = numbers(B * H),
+                                      .c = numbers(B * H),
+                                      .dx = numbers(B * T * I),
+                                      .dh0 = numbers(B * H),
+                                      .dc0 = numbers(B * H),
+                                      .dwx = numbers(I * N),
+                                      .dwh = numbers(H * N),
+                                      .db = numbers(2 * N)};
+    naive_gated_run(&c->naive, &want);
+    compare(c, "y", dense_y(c), B * T * H, want.y);
+    compare(c, "h_last", c->h_last, B * H, want.h);
+    compare(c, "c_last", c->c_last, B * H, want.c);
+    compare(c, "dx", c->gradients.dx, B * T * I, want.dx);
+    compare(c, "dh0", c->gradients.dh0, B * H, want.dh0);
+    compare(c, "dc0", c->gradients.dc0, B * H, want.dc0);
+    compare(c, "dwx", c->gradients.dwx, I * N, want.dwx);
+    compare(c, "dwh", c->gradients.dwh, H * N, want.dwh);
+    compare(c, "db", c->gradients.db, (c->o->kind == GRU_AFTER ? 2 : 1) * N, want.db);
+}
+
+static void same_bits(const call *c, const char *what, const void *a, const void *b, size_t n) {
+    if (a && b) CHECK(memcmp(a, b, n * c->size) == 0, "%s has other bits", what);
+}
+
+static void same_results(const call *a, const call *b) {
+    const options *o = a->o;
+    const frnn_gradients *g = &a->gradients, *h = &b->gradients;
+    same_bits(a, "y", dense_y(a), dense_y(b), o->B * o->T * o->H);
+    same_bits(a, "h_last", a->h_last, b->h_last, o->B * o->H);
+    same_bits(a, "c_last", a->c_last, b->c_last, o->B * o->H);
+    same_bits(a, "dx", g->dx, h->dx, o->B * o->T * o->I);
+    same_bits(a, "dh0", g->dh0, h->dh0, o->B * o->H);
+    same_bits(a, "dc0", g->dc0, h->dc0, o->B * o->H);
+    same_bits(a, "dwx", g->dwx, h->dwx, o->I * a->N);
+    same_bits(a, "dwh", g->dwh, h->dwh, o->H * a->N);
+    same_bits(a, "db", g->db, h->db, (o->kind == GRU_AFTER ? 2 : 1) * a->N);
+}
+
+/* Without a tape, the last states written over the initial ones. */
+static void check_in_place(const call *c) {
+    const size_t n = c->o->B * c->o->H;
+    call in_place = *c;
+    in_place.tape.y = in_place.tape.gates = NULL;
+    in_place.h_last = take(c, n), in_place.c_last = c->o->kind == LSTM ? take(c, n) : NULL;
+    if (c->tape.h0) {
+        in_place.tape.h0 = memcpy(in_place.h_last, c->tape.h0, n * c->size);
+        if (in_place.c_last) in_place.tape.c0 = memcpy(in_place.c_last, c->tape.c0, n * c->size);
+    }
+    run_forward(&in_place);
+    same_bits(c, "h_last in place", in_place.h_last, c->h_last, n);
+    same_bits(c, "c_last in place", in_place.c_last, c->c_last, n);
+}
+
+/* Row b by itself. Dropout is left out: its factors are not of one piece. */
+static void check_row_alone(const call *c, size_t b) {
+    options o = *c->o;
+    const size_t row = o.H * c->size;
+    call one = *c;
+    if (o.dropout) return;
+    one.o = &o;
+    o.B = one.plan.B = 1;
+    one.tape.x = (const char *)one.tape.x + (ptrdiff_t)b * one.tape.x_batch;
+    if (o.h0) one.tape.h0 = (const char *)one.tape.h0 + b * row;
+    if (one.tape.c0) one.tape.c0 = (const char *)one.tape.c0 + b * row;
+    if (o.mask) one.tape.mask += b * o.T;
+    if (o.dy) one.gradients.dy = (const char *)one.gradients.dy + (ptrdiff_t)b * one.gradients.dy_batch;
+    if (o.dh_last) one.gradients.dh_last = (const char *)one.gradients.dh_last + b * row;
+    if (one.gradients.dc_last) one.gradients.dc_last = (const char *)one.gradients.dc_last + b * row;
+    take_results(&one);
+    take_gradients(&one);
+    run_forward(&one);
+    run_backward(&one);
+    same_bits(c, "y of a row alone", dense_y(&one), (char *)dense_y(c) + b * o.T * row, o.T * o.H);
+    same_bits(c, "h_last of a row alone", one.h_last, (char *)c->h_last + b * row, o.H);
+    same_bits(c, "dh0 of a row alone", one.gradients.dh0, (char *)c->gradients.dh0 + b * row, o.H);
+    if (o.dx)
+        same_bits(c, "dx of a row alone", one.gradients.dx, (char *)c->gradients.dx + b * o.T * o.I * c->size,
+                  o.T * o.I);
+}
+
+/* The sequence in two segments, forward and back. */
+static void check_segments(const call *c) {
+    const options *o = c->o;
+    size_t cut = 0;
+    CHECK(c->cell->backward_steps(&c->plan, &cut) == FRNN_OK && cut > 0, "backward_steps");
+    if (cut >= o->T || o->mask || o->go_backwards) return;
+    call all = *c, early, late;
+    take_results(&all);
+    take_gradients(&all);
+    early = late = all;
+    early.plan.T = cut, late.plan.T = o->T - cut;
+    late.tape.x = (const char *)all.tape.x + (ptrdiff_t)cut * all.tape.x_time;
+    late.tape.y = (char *)all.tape.y + (ptrdiff_t)cut * all.tape.y_time;
+    late.tape.gates = (char *)all.tape.gates + cut * o->B * c->kept * c->size;
+    early.h_last = take(c, o->B * o->H), early.c_last = all.c_last ? take(c, o->B * o->H) : NULL;
+    late.tape.h0 = early.h_last, late.tape.c0 = early.c_last;
+    run_forward(&early);
+    run_forward(&late);
+    if (o->dy) late.gradients.dy = (const char *)all.gradients.dy + (ptrdiff_t)cut * all.gradients.dy_time;
+    late.gradients.dx = early.gradients.dx = NULL; /* would have to be gathered */
+    run_backward(&late);
+    early.gradients.dh_last = early.gradients.dh0, early.gradients.dc_last = early.gradients.dc0;
+    early.gradients.accumulate = 1;
+    run_backward(&early);
+    all.gradients.dx = NULL;
+    same_results(c, &all);
+}
+
+static void describe(const frnn_kernels *k, const options *o) {
+    set_case("%s on %s, %s: B=%zu T=%zu I=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind], k->isa,
+             type_name(k->dtype), o->B, o->T, o->I, o->H, activation_name(o->activation),
+             activation_name(o->recurrent_activation), o->go_backwards ? " backwards" : "",
+             o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "", o->h0 ? " h0" : "",
+             o->dropout ? " dropout" : "", o->mask ? " mask" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
+             o->dx ? " dx" : "", o->threads);
+}
+
+static void check_call(const frnn_kernels *kernels, const options *o, size_t most_threads) {
+    describe(kernels, o);
+    call c = make_call(kernels, o);
+    take_results(&c);
+    take_gradients(&c);
+    run_forward(&c);
+    run_backward(&c);
+    compare_with_equations(&c);
+    check_in_place(&c);
+    check_row_alone(&c, random_below(o->B));
+    check_segments(&c);
+    for (size_t threads = 2; threads <= most_threads; threads++) {
+        call shared = c;
+        shared.plan.threads = threads;
+        take_results(&shared);
+        take_gradients(&shared);
+        run_forward(&shared);
+        run_backward(&shared);
+        same_results(&c, &shared);
+    }
+    release();
+}
+
+static options random_options(frnn_dtype dtype) {
+    static const size_t widths[] = {1, 2, 3, 5, 8, 10, 16, 17, 31, 32, 33, 40, 48, 65, 70};
+    static const frnn_activation activations[] = {FRNN_TANH, FRNN_TANH, FRNN_SIGMOID, FRNN_LINEAR, FRNN_RELU};
+    return (options){.kind = (gated_kind)random_below(GATED_KINDS),
+                     .B = 1 + random_below(random_below(4) ? 5 : 30),
+                     .T = 1 + random_below(7),
+                     .I = 1 + random_below(20),
+                     .H = widths[random_below(sizeof widths / sizeof *widths)],
+                     .threads = 1,
+                     .pad = random_below(3),
+                     /* A float's rounding may cross the kink of relu. */
+                     .activation = activations[random_below(dtype == FRNN_F32 ? 4 : 5)],
+                     .recurrent_activation = random_below(4) ? FRNN_SIGMOID : FRNN_TANH,
+                     .go_backwards = random_below(3) == 0,
+                     .zero_output_for_mask = random_below(2) == 0,
+                     .bias = random_below(4) > 0,
+                     .h0 = random_below(2) == 0,
+                     .dropout = random_below(3) == 0,
+                     .mask = random_below(2) == 0,
+                     .dy = random_below(4) > 0,
+                     .dh_last = random_below(2) == 0,
+                     .dx = random_below(4) > 0,
+                     .time_major = random_below(3) == 0};
+}
+
+void test_gated(const frnn_kernels *kernels, effort effort) {
+    seed_random(5);
+    for (size_t i = 0; i < (effort == QUICK ? 20 : 150); i++) {
+        options o = random_options(kernels->dtype);
+        guard_at_end((int)(i % 2));
+        check_call(kernels, &o, 1);
+    }
+}
+
+static options work_to_share(gated_kind kind, size_t B, size_t H) {
+    return (options){.kind = kind,
+                     .B = B,
+                     .T = 17,
+                     .I = 120,
+                     .H = H,
+                     .threads = 1,
+                     .activation = FRNN_TANH,
+                     .recurrent_activation = FRNN_SIGMOID,
+                     .bias = 1,
+                     .h0 = 1,
+                     .dy = 1,
+                     .dh_last = 1,
+                     .dx = 1};
+}
+
+void test_gated_threads(const frnn_kernels *kernels, effort effort) {
+    seed_random(6);
+    guard_at_end(1);
+    for (int kind = 0; kind < GATED_KINDS; kind++) {
+        /* Rows to share, in chunks that are cut; then columns, with barriers in every step. */
+        options rows = work_to_share((gated_kind)kind, 37, 33), columns = work_to_share((gated_kind)kind, 1, 193);
+        check_call(kernels, &rows, 3);
+        columns.T = 3;
+        check_call(kernels, &columns, 2);
+        if (effort == QUICK) continue;
+        rows.mask = rows.dropout = rows.zero_output_for_mask = rows.go_backwards = 1;
+        check_call(kernels, &rows, 3);
+        columns.mask = 1;
+        check_call(kernels, &columns, 3);
+    }
+}
+
+typedef struct poller {
+    int calls;
+} poller;
+
+static int stop_at_second(void *argument) { return ++((poller *)argument)->calls == 2; }
+
+void test_gated_interruption(const frnn_kernels *kernels) {
+    seed_random(7);
+    for (int kind = 0; kind < GATED_KINDS; kind++) {
+        options o = work_to_share((gated_kind)kind, 7, 65);
+        describe(kernels, &o);
+        call c = make_call(kernels, &o);
+        poller p = {0};
+        size_t bytes = 0;
+        c.plan.threads = 2, c.plan.T = (size_t)1 << 17, c.plan.poll = stop_at_second, c.plan.poll_arg = &p;
+        c.tape.x_time = 0;
+        CHECK(c.cell->forward_scratch_size(&c.plan, &c.tape, &bytes) == FRNN_OK, "forward_scratch_size");
+        const frnn_status status = c.cell->forward(&c.plan, &c.tape, NULL, NULL, guard_take(bytes, 64));
+        CHECK(status == FRNN_ERR_INTERRUPTED, "status %d instead of an interruption", (int)status);
+        CHECK(p.calls == 2, "poll was called %d times, the second was to be the last", p.calls);
+        release();
+    }
+}
