@@ -170,30 +170,21 @@ class Bidirectional(Composite):
         training: bool,
         keep: Keep | None = None,
         into: Array | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Any, Sequence[Array], Any]:
         x = self._admit(x)
         B, T, _ = x.shape
         used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
-        states = self._checked_states("initial_state", initial_state, B)
+        begins = self._checked_states("initial_state", initial_state, B)
         merged, outputs = self._places(B, T, into) if self.return_sequences else (None, None)
 
-        def run(i: int) -> tuple[Any, Any]:
+        def run(i: int) -> tuple[Array, Sequence[Array], Any]:
             # The backward layer puts its outputs out in reverse order: into an array that it sees in reverse.
             place = None if outputs is None else outputs[i][:, :: -1 if i else 1]
-            return self._halves[i]._call(x, states[i], used, None, training, keep, place)
+            return self._halves[i]._call(x, begins[i], used, None, training, keep, place)
 
-        before = [half._states for half in self._halves]
-        try:
-            results = _both(run, self._is_large(B, T))
-        except BaseException:
-            for half, kept in zip(self._halves, before, strict=True):
-                half._states = kept
-            raise
-        last: list[Array] = []
-        if self.return_state:
-            last = [state for (_, *found), _ in results for state in found]
+        (first, first_states, first_tape), (second, second_states, second_tape) = _both(run, self._is_large(B, T))
         if outputs is None:
-            outputs = [result[0] if self.return_state else result for result, _ in results]
+            outputs = [first, second]
         if keep is not None and not keep.checkpoint:  # the tapes share them
             for array in outputs if merged is None else [merged]:
                 array.flags.writeable = False
@@ -201,10 +192,26 @@ class Bidirectional(Composite):
         tape = None
         if keep is not None:
             factors = (outputs[0], outputs[1]) if self.merge_mode == "mul" else None
-            tape = BidirectionalTape((results[0][1], results[1][1]), factors, [y.shape for y in outputs], (B, T))
-        if not last:
-            return output, tape
-        return (*output, *last) if self.merge_mode is None else (output, *last), tape
+            tape = BidirectionalTape((first_tape, second_tape), factors, [y.shape for y in outputs], (B, T))
+        return output, [*first_states, *second_states], tape
+
+    def _deliver(self, output: Any, states: Sequence[Array]) -> Any:
+        if self.merge_mode is not None or not self._shown(states):
+            return super()._deliver(output, states)
+        return output + super()._deliver(None, states)[1:]
+
+    def _keep_states(self, states: Sequence[Array]) -> None:
+        first, second = self._of_halves(states)
+        self.forward_layer._keep_states(first)
+        self.backward_layer._keep_states(second)
+
+    def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
+        first, second = self._of_halves(states)
+        return [*self.forward_layer._shown(first), *self.backward_layer._shown(second)]
+
+    def _of_halves(self, states: Sequence[Array]) -> tuple[Sequence[Array], Sequence[Array]]:
+        count = len(self.forward_layer._state_units) if states else 0
+        return states[:count], states[count:]
 
     def _places(self, B: int, T: int, into: Array | None) -> tuple[Array | None, list[Array]]:
         """Allocate the outputs of both layers, and one array that holds them side by side if that is wanted."""
@@ -294,12 +301,10 @@ def _both(run: Callable[[int], T], at_once: bool) -> tuple[T, T]:
         except BaseException as error:
             outcome.extend((None, error))
 
-    thread = threading.Thread(target=second, daemon=True)
+    thread = threading.Thread(target=second, daemon=True)  # which nobody waits for if this one is interrupted
     thread.start()
-    try:
-        first = run(0)
-    finally:
-        thread.join()
+    first = run(0)
+    thread.join()
     result, error = outcome
     if error is not None:
         raise error

@@ -53,10 +53,10 @@ class OverTime(Layer):
         training: bool,
         keep: Keep | None = None,
         into: Array | None = None,
-    ) -> tuple[Any, Any]:
-        """Run over time and return the output, with states if they are to be returned, and the tape to keep.
+    ) -> tuple[Any, Sequence[Array], Any]:
+        """Run over time and return the output, the last states, if somebody wants them, and the tape to keep.
 
-        `into` is memory of ours for the output, of any strides but the last.
+        Nothing of the layer is changed. `into` is memory of ours for the output, of any strides but the last.
         """
 
     @abstractmethod
@@ -119,8 +119,9 @@ class OverTime(Layer):
         ValueError
             If a shape is wrong, mask and lengths are both given, or lengths are out of range.
         """
-        output: Output = self._call(x, initial_state, mask, lengths, training)[0]
-        return output
+        output, states, _ = self._call(x, initial_state, mask, lengths, training)
+        result: Output = self._deliver(output, states) if states else output
+        return result
 
     @documented
     def forward(
@@ -139,7 +140,8 @@ class OverTime(Layer):
 
         {recording}
         """
-        return self._call(x, initial_state, mask, lengths, training, Keep(tbptt, bool(checkpoint)))
+        output, states, tape = self._call(x, initial_state, mask, lengths, training, Keep(tbptt, bool(checkpoint)))
+        return self._deliver(output, states), tape
 
     def backward(
         self, dy: ArrayLike | None, tape: Any, dstate: States | None = None, need_dx: bool = True
@@ -163,6 +165,19 @@ class OverTime(Layer):
             The tuple (dx, dinitial_state, weights), weights in the order of `weights`.
         """
         return self._backward(dy, tape, dstate, need_dx)
+
+    def _deliver(self, output: Any, states: Sequence[Array]) -> Any:
+        """Keep the last states of a stateful layer, and return the output with those that its user is to have."""
+        self._keep_states(states)
+        shown = self._shown(states)
+        return (output, *shown) if shown else output
+
+    def _keep_states(self, states: Sequence[Array]) -> None:
+        if self.stateful:
+            self._states = [state.copy() for state in states]
+
+    def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
+        return states if self.return_state else ()
 
     def _admit(self, x: ArrayLike) -> Array:
         """Build the layer from its first input, and hold a stateful layer to its batch size."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastrnn import _check, initializers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.functional._call import Cell, Keep, Output, activation_name, plain, run, step
+from fastrnn.functional._call import Cell, Keep, activation_name, plain, run, step
 from fastrnn.functional._tape import Gradients, backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers.base import Weight, WeightSpecs
@@ -212,15 +212,15 @@ class Recurrent(OverTime):
         training: bool,
         keep: Keep | None = None,
         into: Array | None = None,
-    ) -> tuple[Output, Any]:
+    ) -> tuple[Array, Sequence[Array], Any]:
         if self.stateful or self._features is None:
             x = self._admit(x)
             initial_state = self._states if initial_state is None else initial_state
-        elif initial_state is mask is lengths is into is None and not (training or want_tape or self.return_state):
+        elif initial_state is mask is lengths is keep is into is None and not (training or self.return_state):
             output = plain(self._prepare(), self, x)
             if output is not None:
-                return output, None
-        output, states, tape = run(
+                return output, (), None
+        return run(
             self._prepare(),
             self,
             x,
@@ -233,9 +233,6 @@ class Recurrent(OverTime):
             None,
             into,
         )
-        if self.stateful:
-            self._states = [state.copy() for state in states]
-        return ((output, *states) if self.return_state else output), tape
 
     def _backward(self, dy: Any, tape: Any, dstate: States | None, need_dx: bool) -> Gradients:
         return backward(dy, tape, dstate=dstate, need_dx=need_dx)

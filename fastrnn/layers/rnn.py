@@ -161,7 +161,7 @@ class RNN(Composite):
         training: bool,
         keep: Keep | None = None,
         into: Array | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Array, Sequence[Array], Any]:
         x = self._admit(x)
         B, T, _ = x.shape
         used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
@@ -189,13 +189,10 @@ class RNN(Composite):
                 tapes.append(tape)
             if i == 0 and self.go_backwards and used is not None:
                 used = used[:, ::-1]  # the outputs are in processing order
-        if self.stateful:
-            self._states = [state.copy() for state in last]
-        if not (self.return_all_states or self.return_state):
-            output: Any = x
-        else:
-            output = (x, *(last if self.return_all_states else last[-len(self.layers[-1]._state_units) :]))
-        return output, None if keep is None else RNNTape(tapes)
+        return x, last, None if keep is None else RNNTape(tapes)
+
+    def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
+        return states if self.return_all_states else super()._shown(states[-len(self.layers[-1]._state_units) :])
 
     def _options(self, i: int) -> KeptOptions:
         """Return what layer i is asked to do."""
