@@ -29,6 +29,8 @@ cdef extern from "Python.h":
     # Declared without "except": an exception that a signal handler raised stays set until the call that was
     # interrupted returns to Python.
     int PyErr_CheckSignals()
+    void PyErr_SetNone(object type)
+    unsigned long PyThread_get_thread_ident()
     const Py_ssize_t PY_SSIZE_T_MAX
 
 cdef extern from "stdlib.h":
@@ -122,8 +124,22 @@ cdef int check(frnn_status status) except -1:
     raise ValueError(api.status_text(status).decode())
 
 
+cdef set stopped = set()  # threads that are to end their calls; Python gives signals to the main thread alone
+
+
 cdef int poll(void *unused) noexcept with gil:
+    if stopped and PyThread_get_thread_ident() in stopped:
+        PyErr_SetNone(KeyboardInterrupt)
+        return 1
     return PyErr_CheckSignals()
+
+
+def stop(unsigned long thread):
+    stopped.add(thread)
+
+
+def may_go_on(unsigned long thread):
+    stopped.discard(thread)
 
 
 # ---- arrays ----

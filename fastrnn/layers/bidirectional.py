@@ -301,10 +301,17 @@ def _both(run: Callable[[int], T], at_once: bool) -> tuple[T, T]:
         except BaseException as error:
             outcome.extend((None, error))
 
-    thread = threading.Thread(target=second, daemon=True)  # which nobody waits for if this one is interrupted
+    thread = threading.Thread(target=second)
     thread.start()
-    first = run(0)
-    thread.join()
+    try:
+        first = run(0)
+        thread.join()
+    except BaseException:
+        assert thread.ident is not None
+        _core.stop(thread.ident)
+        thread.join()
+        _core.may_go_on(thread.ident)
+        raise
     result, error = outcome
     if error is not None:
         raise error
