@@ -479,7 +479,7 @@ cdef int run_forward(Weights weights, call *c, void *h_last, void *c_last) excep
 
 
 cdef bint is_short(Weights weights, call *c) noexcept:
-    # Over in about a microsecond: giving the GIL away would take as long.
+    # Over in some microseconds: giving the GIL away would take as long.
     cdef double tokens = <double> c.plan.B * <double> c.plan.T
     return tokens * <double> (c.plan.I + c.plan.H) * <double> c.plan.H * <double> weights.cell.gates <= SHORT
 
@@ -576,8 +576,11 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
         g.accumulate = accumulate
         check(weights.cell.backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
         scratch = allocate(bytes)
-        with nogil:
+        if is_short(weights, &c):
             status = weights.cell.backward(&c.plan, &c.tape, &g, scratch)
+        else:
+            with nogil:
+                status = weights.cell.backward(&c.plan, &c.tape, &g, scratch)
         check(status)
     finally:
         free(scratch)

@@ -6,7 +6,7 @@ weights prepared once.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias, TypedDict, Unpack
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -1,6 +1,5 @@
 """Where results are written: into the caller's array if that is safe, else into new ones that suit the core."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,11 @@ def target(out: Array | None, dtype: np.dtype[Any], axes: _check.Axes, shape: tu
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Allocate an array that, if it is not small, starts with a cache line, so that vectors do not straddle two."""
-    size = math.prod(shape) * dtype.itemsize
-    if size < WORTH_ALIGNING:
-        return np.empty(shape, dtype)
+    array = np.empty(shape, dtype)
+    if array.nbytes < WORTH_ALIGNING:
+        return array
+    size = array.nbytes
+    del array
     memory = np.empty(size + _CACHE_LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -_core.address(memory) % _CACHE_LINE)
 

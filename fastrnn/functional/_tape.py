@@ -161,7 +161,7 @@ def record(tape: Tape, last: LastStates | None, checkpoint: bool) -> Tape:
     if checkpoint:
         return tape._replace(y=None)
     assert tape.y is not None
-    tape.y.flags.writeable = False
+    tape.y.setflags(write=False)
     return tape
 
 

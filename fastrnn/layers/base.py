@@ -184,13 +184,14 @@ class Layer(ABC):
 
     def _assign(self, values: Mapping[str, ArrayLike]) -> None:
         self._must_be_built()
-        checked = {}
+        arrays = self._arrays
+        checked = []
         for name, value in values.items():
-            if name not in self._arrays:
+            if name not in arrays:
                 raise ValueError(f"{self.name} has no {name}")
-            checked[name] = _check.array(name, value, self.dtype, (), self._arrays[name].shape)
-        for name, value in checked.items():
-            np.copyto(self._arrays[name], value)
+            checked.append((arrays[name], _check.array(name, value, self.dtype, (), arrays[name].shape)))
+        for array, value in checked:
+            array[...] = value
         self._version = object()
 
 

@@ -106,12 +106,14 @@ static size_t list_rows(const frnn_backward *g, size_t member, frnn_share share,
 
 static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t) {
     t->n = 0;
+    t->later = g->tape->h0 != NULL;
     for (size_t b = 0; b < g->plan->B; b++)
         for (size_t step = steps.first; step < steps.last; step++) {
             if (!frnn_is_active(g->plan, g->tape, b, step)) continue;
             t->dz[t->n] = frnn_at(&g->dz, b, step);
             t->x[t->n] = frnn_x_at(g->plan, g->tape, b, step);
             t->h[t->n] = frnn_h_before(g, b, step);
+            t->later |= frnn_before(g, b, step) > 0;
             if (g->gradients->dx) t->dx[t->n] = dx_at(g, b, step);
             t->n++;
         }
@@ -158,7 +160,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
     if (frnn_barrier(team)) return 1;
 
-    t.first = 1, t.n = 0;
+    t.first = 1, t.later = 0, t.n = 0;
     if (plan->T == 0) return way->sum(g, team, member, &t, way->cell); /* the sums are zeros */
     for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first, t.first = 0) {
         steps.first = (steps.last - 1) / g->steps * g->steps;

@@ -39,6 +39,7 @@ typedef struct frnn_back_step {
 typedef struct frnn_tokens {
     size_t n;
     int first;                 /* chunk of the call */
+    int later;                 /* some have a state before that is not zero throughout */
     const char **dz, **x, **h; /* h: the states before */
     char **dx;
 } frnn_tokens;

@@ -474,7 +474,7 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
     const frnn_kernels *k = common->plan->kernels;
     const size_t row = common->plan->H * k->size;
     if (frnn_add_outer_products(team, member, &g->sums[0].sums, t->first, t->n, (const void *const *)t->x,
-                                (const void *const *)t->h, (const void *const *)t->dz))
+                                t->later ? (const void *const *)t->h : NULL, (const void *const *)t->dz))
         return 1;
     for (size_t i = 1; i < g->count; i++) {
         const frnn_gated_sum *more = &g->sums[i];

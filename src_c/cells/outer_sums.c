@@ -116,6 +116,13 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
     return 0;
 }
 
+/* Writes zeros to one member's rows of a gradient (width, N) that nothing has been added to. */
+static void clear(frnn_team *team, size_t member, const block *b, size_t width, char *gradient) {
+    const size_t size = b->sums->kernels->size;
+    const frnn_range rows = frnn_part(b->fresh ? width : 0, frnn_team_size(team), member);
+    for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * b->sums->stride * size, 0, b->sums->N * size);
+}
+
 static int add_block(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *h,
                      const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
@@ -130,7 +137,9 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
     if (frnn_barrier(team)) return 1;
     if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, member, b, s->I, x, s->dwx)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    return add_to(team, member, size - 1 - member, b, s->H, h, s->dwh) || frnn_barrier(team);
+    if (h && add_to(team, member, size - 1 - member, b, s->H, h, s->dwh)) return 1;
+    if (!h) clear(team, member, b, s->H, s->dwh);
+    return frnn_barrier(team);
 }
 
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
@@ -138,7 +147,7 @@ int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sum
     size_t i = 0;
     do { /* once for no tokens too: the sums must be written */
         const block b = {.sums = s, .n = frnn_least(n - i, BLOCK), .fresh = first && i == 0 && !s->accumulate};
-        if (add_block(team, member, &b, x + i, h + i, dz + i)) return 1;
+        if (add_block(team, member, &b, x ? x + i : NULL, h ? h + i : NULL, dz + i)) return 1;
         i += b.n;
     } while (i < n);
     return 0;

@@ -110,9 +110,8 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
     const frnn_plan *plan = f->plan;
     if (f->tape->dropout) drop(f, s, own->dropped);
     const frnn_term project = {(const void *const *)s->x, own->w.wx, plan->I};
-    const frnn_term recur = {(const void *const *)s->h, own->w.wh, plan->H};
-    frnn_product product = {.term = {recur},
-                            .start = NULL,
+    frnn_term recur = {(const void *const *)s->h, own->w.wh, plan->H};
+    frnn_product product = {.start = NULL,
                             .c = (void *const *)s->y,
                             .rows = s->n,
                             .N = plan->H,
@@ -120,6 +119,8 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
                             .last = s->share.panels.last,
                             .activation = plan->activation,
                             .backwards = s->step % 2};
+    if (s->step == 0 && !f->tape->h0) recur.K = 0; /* zeros add nothing */
+    product.term[0] = recur;
     if (s->fused) product.term[0] = project, product.term[1] = recur, product.start = own->w.b;
     return frnn_multiply(team, member, plan->kernels, product);
 }
@@ -217,7 +218,7 @@ static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frn
         if (frnn_barrier(team)) return 1;
     }
     return frnn_add_outer_products(team, member, &own->sums, t->first, t->n, (const void *const *)t->x,
-                                   (const void *const *)t->h, (const void *const *)t->dz);
+                                   t->later ? (const void *const *)t->h : NULL, (const void *const *)t->dz);
 }
 
 static void backward_member(frnn_team *team, size_t member, void *job) {
