@@ -85,23 +85,29 @@ static void fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
     }
 }
 
-/* Lists the active rows of a step; the others' output repeats the previous one, or is zero, and their x is not used. */
-static size_t list_rows(const frnn_backward *g, size_t member, frnn_share share, size_t step, size_t *rows) {
+/* Lists the active rows of a step. The others' output repeats the previous one or is zero. */
+static size_t list_rows(const frnn_backward *g, frnn_share share, size_t step, size_t *rows) {
     const frnn_plan *plan = g->plan;
-    const frnn_kernels *k = plan->kernels;
-    const size_t row = plan->H * k->size, offset = share.columns.first * k->size;
+    const size_t row = plan->H * plan->kernels->size, offset = share.columns.first * plan->kernels->size;
+    const int repeats = g->gradients->dy && !plan->zero_output_for_mask;
     size_t n = 0;
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        if (frnn_is_active(plan, g->tape, b, step)) {
-            rows[n++] = b;
-            continue;
-        }
-        const char *dy = plan->zero_output_for_mask ? NULL : frnn_dy_at(g->gradients, b, step);
-        char *dh = (char *)g->gradients->dh0 + b * row;
-        if (dy) k->add(share.columns.last - share.columns.first, dy + offset, dh + offset);
-        if (g->gradients->dx && !(share.together && member)) memset(dx_at(g, b, step), 0, plan->I * k->size);
+        const int active = frnn_is_active(plan, g->tape, b, step);
+        rows[n] = b;
+        n += (size_t)active;
+        if (!repeats || active) continue;
+        const char *dy = frnn_dy_at(g->gradients, b, step) + offset;
+        plan->kernels->add(share.columns.last - share.columns.first, dy, (char *)g->gradients->dh0 + b * row + offset);
     }
     return n;
+}
+
+/* x of masked steps is not used. */
+static void clear_dx(const frnn_backward *g, frnn_range steps, frnn_range rows) {
+    const size_t bytes = g->plan->I * g->plan->kernels->size;
+    for (size_t b = rows.first; b < rows.last; b++)
+        for (size_t step = steps.first; step < steps.last; step++)
+            if (!frnn_is_active(g->plan, g->tape, b, step)) memset(dx_at(g, b, step), 0, bytes);
 }
 
 static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t) {
@@ -151,9 +157,9 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     const frnn_gradients *out = g->gradients;
     const size_t tokens = member * g->steps * plan->B;
     const frnn_range own = frnn_part(plan->B, frnn_team_size(team), member);
+    frnn_tokens t = {.dz = g->dz_rows + tokens, .x = g->x_rows + tokens, .h = g->h_rows + tokens, .dx = g->to + tokens};
     frnn_back_step s = {
-        .share = share, .rows = g->rows + member * plan->B, .dz = g->dz_rows + tokens, .to = g->to + tokens};
-    frnn_tokens t = {.dz = s.dz, .x = g->x_rows + tokens, .h = g->h_rows + tokens, .dx = s.to};
+        .share = share, .rows = g->rows + member * plan->B, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
     if (g->tape->mask) find_previous(g, own);
     begin_states(g, share, out->dh_last, out->dh0);
@@ -166,10 +172,11 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
         steps.first = (steps.last - 1) / g->steps * g->steps;
         if (g->tape->mask) {
             find_before(g, steps, own);
+            if (out->dx) clear_dx(g, steps, own);
             if (share.together && frnn_barrier(team)) return 1;
         }
         for (s.step = steps.last; s.step-- > steps.first;) {
-            s.n = list_rows(g, member, share, s.step, s.rows);
+            s.n = list_rows(g, share, s.step, s.rows);
             fetch_ahead(g, share, s.step);
             if (way->step(g, team, member, &s, way->cell)) return 1;
         }

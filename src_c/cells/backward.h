@@ -32,6 +32,7 @@ typedef struct frnn_back_step {
     size_t n;        /* rows that take part, */
     size_t *rows;    /* which ones of the batch, */
     const char **dz; /* and memory for lists of n rows */
+    const char **y, **dy;
     char **to;
 } frnn_back_step;
 

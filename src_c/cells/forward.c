@@ -54,26 +54,43 @@ static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_r
                                         .activation = FRNN_LINEAR});
 }
 
-/* Lists the active rows of a step, passes on the states of the others, and moves `state` on. */
+/* Lists the active rows of a step and moves `state` on. */
 static void list_active(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
-    const frnn_plan *plan = f->plan;
-    const size_t size = plan->kernels->size, first = s->share.rows.first, count = s->share.rows.last - first;
-    const size_t offset = s->share.columns.first * size;
-    const size_t bytes = (s->share.columns.last - s->share.columns.first) * size;
-    s->n = 0;
+    const size_t first = s->share.rows.first, count = s->share.rows.last - first;
+    size_t n = 0;
     s->y = s->outputs;
     for (size_t i = 0; i < count; i++, x += f->tape->x_batch, y += f->y.batch) {
-        char *state = s->state[i];
-        if (frnn_is_active(plan, f->tape, first + i, s->step)) {
-            s->rows[s->n] = first + i;
-            s->x[s->n] = x;
-            s->h[s->n] = state;
-            s->y[s->n++] = s->state[i] = y;
-        } else if (f->tape->y) {
-            if (plan->zero_output_for_mask) memset(y + offset, 0, bytes);
-            else memcpy(y + offset, state + offset, bytes);
-        }
+        /* Written in any case and kept if active: nobody could predict the branch. */
+        const int active = frnn_is_active(f->plan, f->tape, first + i, s->step);
+        s->rows[n] = first + i;
+        s->x[n] = x;
+        s->h[n] = s->state[i];
+        s->y[n] = y;
+        s->state[i] = active ? y : s->state[i];
+        n += (size_t)active;
     }
+    s->n = n;
+}
+
+/* Like memcpy, for rows so short that a call for each would count. */
+static void copy(char *to, const char *from, size_t bytes) {
+    for (; bytes >= 32; bytes -= 32, to += 32, from += 32) memcpy(to, from, 32);
+    for (; bytes >= 4; bytes -= 4, to += 4, from += 4) memcpy(to, from, 4);
+}
+
+/* The outputs of a chunk's masked steps: the previous ones, or zeros. */
+static void repeat_outputs(const frnn_forward *f, frnn_share share, frnn_range steps) {
+    const size_t size = f->plan->kernels->size, offset = share.columns.first * size;
+    const size_t bytes = (share.columns.last - share.columns.first) * size, row = f->plan->H * size;
+    for (size_t b = share.rows.first; b < share.rows.last; b++)
+        for (size_t step = steps.first; step < steps.last; step++) {
+            if (frnn_is_active(f->plan, f->tape, b, step)) continue;
+            const char *h0 = f->tape->h0 ? (const char *)f->tape->h0 + b * row : f->zeros;
+            const char *before = step ? frnn_at(&f->y, b, step - 1) : h0;
+            char *y = frnn_at(&f->y, b, step) + offset;
+            if (f->plan->zero_output_for_mask) memset(y, 0, bytes);
+            else copy(y, before + offset, bytes);
+        }
 }
 
 /* The same if all rows are active: what a step writes is the next one's state, so the two lists change places. */
@@ -117,6 +134,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             if (recur(f, team, member, &s, cell)) return 1;
             if (share.together && frnn_barrier(team)) return 1;
         }
+        if (tape->y && tape->mask) repeat_outputs(f, share, steps);
         if (tape->y) continue;
         /* The next chunk uses the same memory. */
         for (size_t i = 0; i < rows; i++) {

@@ -23,7 +23,7 @@ static inline size_t frnn_time_of(const frnn_plan *plan, size_t step) {
 }
 
 static inline int frnn_is_active(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step) {
-    return !tape->mask || tape->mask[b * plan->T + frnn_time_of(plan, step)];
+    return !tape->mask || tape->mask[b * plan->T + frnn_time_of(plan, step)] != 0;
 }
 
 /* Rows of x and dx are in the order of the input, all others in processing order. */

@@ -176,16 +176,18 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
                      const void *cell) {
     const frnn_plan *plan = g->plan;
     const frnn_kernels *k = plan->kernels;
-    const size_t row = plan->H * k->size, offset = s->share.columns.first * k->size;
-    const size_t columns = s->share.columns.last - s->share.columns.first;
+    const frnn_range columns = s->share.columns;
+    const size_t row = plan->H * k->size;
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i];
-        const char *dy = frnn_dy_at(g->gradients, b, s->step), *y = frnn_y_at(g->tape, b, s->step);
-        char *dz = frnn_at(&g->dz, b, s->step), *dh = (char *)g->gradients->dh0 + b * row;
-        k->differentiate(plan->activation, columns, dh + offset, dy ? dy + offset : NULL, y + offset, dz + offset);
-        s->dz[i] = dz;
-        s->to[i] = dh;
+        s->dy[i] = frnn_dy_at(g->gradients, b, s->step);
+        s->y[i] = frnn_y_at(g->tape, b, s->step);
+        s->dz[i] = frnn_at(&g->dz, b, s->step);
+        s->to[i] = (char *)g->gradients->dh0 + b * row;
     }
+    k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,
+                     g->gradients->dy ? (const void *const *)s->dy : NULL, (const void *const *)s->y,
+                     (void *const *)s->dz);
     if (s->share.together && frnn_barrier(team)) return 1; /* every column of dz must be there */
     const frnn_term term = {(const void *const *)s->dz, ((const backward *)cell)->wh_t, plan->H};
     if (frnn_multiply(team, member, k,

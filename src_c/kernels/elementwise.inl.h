@@ -26,19 +26,22 @@ static void F(activate)(frnn_activation activation, size_t n, const void *x, voi
     FRNN_FOR_ACTIVATION(activation, F(activate_all), n, x, y);
 }
 
-FRNN_INLINE void F(differentiate_all)(frnn_activation activation, size_t n, const REAL *dh, const REAL *dy,
-                                      const REAL *y, REAL *dz) {
-    for (size_t i = 0; i < n; i += LANES) {
-        const size_t some = F(lanes_left)(n, i);
-        VEC d = F(load_some)(dh + i, some);
-        if (dy) d = d + F(load_some)(dy + i, some);
-        F(store_some)(dz + i, F(act_gradient)(activation, F(load_some)(y + i, some), d), some);
-    }
+FRNN_INLINE void F(differentiate_rows)(frnn_activation activation, size_t rows, size_t column, size_t n,
+                                       const void *const *dh, const void *const *dy, const void *const *y,
+                                       void *const *dz) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = column; i < column + n; i += LANES) {
+            const size_t some = F(lanes_left)(column + n, i);
+            VEC d = F(load_some)((const REAL *)dh[r] + i, some);
+            if (dy) d = d + F(load_some)((const REAL *)dy[r] + i, some);
+            const VEC out = F(load_some)((const REAL *)y[r] + i, some);
+            F(store_some)((REAL *)dz[r] + i, F(act_gradient)(activation, out, d), some);
+        }
 }
 
-static void F(differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y,
-                             void *dz) {
-    FRNN_FOR_ACTIVATION(activation, F(differentiate_all), n, dh, dy, y, dz);
+static void F(differentiate)(frnn_activation activation, size_t rows, size_t column, size_t n, const void *const *dh,
+                             const void *const *dy, const void *const *y, void *const *dz) {
+    FRNN_FOR_ACTIVATION(activation, F(differentiate_rows), rows, column, n, dh, dy, y, dz);
 }
 
 static void F(multiply)(size_t n, const void *a, const void *b, void *c) {

@@ -87,9 +87,10 @@ struct frnn_kernels {
 
     /* y = act(x) elementwise; x may be y. */
     void (*activate)(frnn_activation activation, size_t n, const void *x, void *y);
-    /* dz = (dh + dy) * act'(z), from y = act(z); dy may be NULL for zeros, dz may be dh. */
-    void (*differentiate)(frnn_activation activation, size_t n, const void *dh, const void *dy, const void *y,
-                          void *dz);
+    /* dz = (dh + dy) * act'(z), from y = act(z): columns `column` .. `column + n - 1` of some rows. dy may be NULL for
+     * zeros, dz may be dh. */
+    void (*differentiate)(frnn_activation activation, size_t rows, size_t column, size_t n, const void *const *dh,
+                          const void *const *dy, const void *const *y, void *const *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
     void (*add)(size_t n, const void *a, void *c);                     /* c += a */
 
