@@ -42,7 +42,8 @@ class Cell:
         return getattr(keras.layers, self.layer_name)(*args, **self.options, **kwargs)
 
     def pack(self, *weights):
-        return getattr(_core, f"{self.layer_name}Weights")(*weights, *self.options.values())
+        kernel, recurrent_kernel, bias = (*weights, None)[:3]
+        return getattr(_core, f"{self.layer_name}Weights")(kernel, recurrent_kernel, bias, *self.options.values())
 
     @property
     def activations(self):

@@ -7,6 +7,7 @@ from fastrnn import _core
 
 def forward(
     guard,
+    cell,
     x,
     weights,
     *,
@@ -14,28 +15,41 @@ def forward(
     mask=None,
     recurrent_dropout=None,
     activation="tanh",
+    recurrent_activation="sigmoid",
     go_backwards=False,
     zero_output_for_mask=False,
     keep_y=True,
 ):
-    """Return (y or None, last state, the arguments that `backward` takes)."""
+    """Return (y or None, last states as one array, the arguments that `backward` takes)."""
     (B, T, _), H = x.shape, len(weights[1])
-    prepared = _core.SimpleRNNWeights(*[guard.input(w) for w in weights])
+    prepared = cell.pack(*[guard.input(w) for w in weights])
     y = guard.output((B, T, H), x.dtype) if keep_y else None
-    h_last = guard.output((B, H), x.dtype)
+    gates = guard.output((T, B, prepared.kept), x.dtype) if keep_y and prepared.kept else None
+    last = tuple(guard.output((B, H), x.dtype) for _ in range(cell.states))
+    initial = None
+    if initial_state is not None:
+        initial = tuple(guard.input(state) for state in np.reshape(initial_state, (cell.states, B, H)))
     mask = None if mask is None else guard.input(np.asarray(mask, bool))
-    tape = (guard.input(x), y, guard.input(initial_state), mask, guard.input(recurrent_dropout))
-    _core.simple_rnn_forward(prepared, tape[0], y, h_last, *tape[2:], activation, go_backwards, zero_output_for_mask)
+    x, dropout = guard.input(x), guard.input(recurrent_dropout)
+    options = activation, recurrent_activation, go_backwards, zero_output_for_mask
+    _core.forward(prepared, x, y, last, initial, mask, dropout, gates, *options)
     guard.check()
-    return y, h_last, (prepared, *tape, activation, go_backwards, zero_output_for_mask)
+    state = last[0] if cell.states == 1 else np.stack(last)
+    return y, state, (prepared, x, y, gates, initial, mask, dropout, *options)
 
 
-def backward(guard, call, dy=None, dstate=None, need_dx=True, use_bias=True):
-    """Return [dx or None, dh0, dkernel, drecurrent_kernel, dbias if there is a bias]."""
+def backward(guard, cell, call, dy=None, dstate=None, need_dx=True, use_bias=True):
+    """Return [dx or None, gradients of the first states as one array, dkernel, drecurrent_kernel, dbias if any]."""
     x, y = call[1], call[2]
     (B, T, I), H = x.shape, y.shape[2]
-    shapes = [(B, T, I) if need_dx else None, (B, H), (I, H), (H, H), (H,) if use_bias else None]
-    results = [None if shape is None else guard.output(shape, x.dtype) for shape in shapes]
-    _core.simple_rnn_backward(*call, guard.input(dy), guard.input(dstate), *results)
+    dx = guard.output((B, T, I), x.dtype) if need_dx else None
+    dinitial = tuple(guard.output((B, H), x.dtype) for _ in range(cell.states))
+    shapes = [(I, cell.gates * H), (H, cell.gates * H), cell.bias_shape(H) if use_bias else None]
+    dweights = [None if shape is None else guard.output(shape, x.dtype) for shape in shapes]
+    dlast = None
+    if dstate is not None:
+        dlast = tuple(guard.input(state) for state in np.reshape(dstate, (cell.states, B, H)))
+    _core.backward(*call, guard.input(dy), dlast, dx, dinitial, *dweights, False)
     guard.check()
-    return results if use_bias else results[:-1]
+    first = dinitial[0] if cell.states == 1 else np.stack(dinitial)
+    return [dx, first, *dweights][: 5 if use_bias else 4]

@@ -1,8 +1,11 @@
 """Run by test_isa in a process of its own: arrays that touch forbidden pages. Prints where it is, since it may die."""
 
+import itertools
+
 import core_calls
 import numpy as np
-from cases import random_weights
+from cases import random_state, random_weights
+from cells import CELLS
 from guards import Pages
 
 from fastrnn import _core
@@ -14,15 +17,16 @@ for isa in _core.isas():
     for dtype in (np.float32, np.float64):
         for at_end in (False, True):
             print(isa, dtype.__name__, "at the end" if at_end else "at the beginning", flush=True)
-            for B, T, I, H in SHAPES:
+            for (B, T, I, H), cell in itertools.product(SHAPES, CELLS):
                 rng = np.random.default_rng(H)
-                x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, dtype=dtype)
-                mask, h0 = rng.random((B, T)) < 0.7, np.ones((B, H), dtype)
+                x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, True, dtype, cell)
+                mask, state = rng.random((B, T)) < 0.7, random_state(rng, B, H, dtype, cell)
+                dropout = np.ones(cell.dropout_shape(B, H), dtype)
                 guard = Pages(at_end)
-                for arguments in ({}, {"mask": mask, "initial_state": h0, "recurrent_dropout": h0}):
-                    call = core_calls.forward(guard, x, weights, **arguments)[2]
-                    core_calls.backward(guard, call, np.ones((B, T, H), dtype), h0)
-                    core_calls.forward(guard, x, weights, **arguments, keep_y=False)
+                for arguments in ({}, {"mask": mask, "initial_state": state, "recurrent_dropout": dropout}):
+                    call = core_calls.forward(guard, cell, x, weights, **arguments)[2]
+                    core_calls.backward(guard, cell, call, np.ones((B, T, H), dtype), state)
+                    core_calls.forward(guard, cell, x, weights, **arguments, keep_y=False)
             for n in (1, 3, 8, 15, 17, 33):
                 guard = Pages(at_end)
                 for name in ("tanh", "sigmoid", "relu", "linear"):

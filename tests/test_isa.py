@@ -7,9 +7,8 @@ import children
 import core_calls
 import numpy as np
 import pytest
-from cases import ACTIVATIONS, random_mask, random_weights
+from cases import ACTIVATIONS, random_mask, random_state, random_weights
 from guards import Bytes
-from reference import SimpleRNN
 from tolerance import assert_gradients, assert_output, assert_state
 
 from fastrnn import _core
@@ -18,29 +17,31 @@ UNITS = [*range(1, 41), 63, 64, 65]
 ROWS = range(1, 31)
 
 
-def check(B, T, I, H, dtype, *, activation="tanh", use_bias=True, masked=False, need_dx=True, **flags):
+def check(cell, B, T, I, H, dtype, *, activation="tanh", use_bias=True, masked=False, need_dx=True, **flags):
     """One forward and backward pass between guards, against the equations."""
     rng = np.random.default_rng([B, T, I, H])
-    x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, use_bias, dtype)
+    x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, use_bias, dtype, cell)
     arguments = {
-        "initial_state": rng.uniform(-1, 1, (B, H)).astype(dtype) if rng.random() < 0.5 else None,
+        "initial_state": random_state(rng, B, H, dtype, cell) if rng.random() < 0.5 else None,
         "mask": random_mask(rng, B, T) if masked else None,
-        "recurrent_dropout": (rng.integers(0, 2, (B, H)) * 2).astype(dtype) if rng.random() < 0.2 else None,
+        "recurrent_dropout": (rng.integers(0, 2, cell.dropout_shape(B, H)) * 2).astype(dtype)
+        if rng.random() < 0.2
+        else None,
         "activation": activation,
         **flags,
     }
     dy = rng.normal(size=(B, T, H)).astype(dtype)
-    dstate = rng.normal(size=(B, H)).astype(dtype) if rng.random() < 0.5 else None
-    want = SimpleRNN(x, *weights, **arguments)
+    dstate = random_state(rng, B, H, dtype, cell) if rng.random() < 0.5 else None
+    want = cell.reference(x, *weights, **arguments)
 
     guard = Bytes()
-    y, h_last, call = core_calls.forward(guard, x, weights, **arguments)
+    y, h_last, call = core_calls.forward(guard, cell, x, weights, **arguments)
     assert_output(y, want)
     assert_state(h_last, want)
-    _, without_y, _ = core_calls.forward(guard, x, weights, **arguments, keep_y=False)
+    _, without_y, _ = core_calls.forward(guard, cell, x, weights, **arguments, keep_y=False)
     np.testing.assert_array_equal(without_y, h_last)
 
-    got = core_calls.backward(guard, call, dy, dstate, need_dx, use_bias)
+    got = core_calls.backward(guard, cell, call, dy, dstate, need_dx, use_bias)
     assert_gradients((got[0], got[1], got[2:]), want, dy, dstate)
 
 
@@ -49,28 +50,34 @@ def dtype(request):
     return request.param
 
 
+def some(cell, sizes, shift):
+    """All sizes for the SimpleRNN; for gated cells, whose equations take longer, every fifth, from another one on."""
+    return sizes if cell.gates == 1 else sizes[shift % 5 :: 5]
+
+
 @pytest.mark.parametrize("rows", [1, 4, 15, 30])
-def test_every_number_of_units(isa, dtype, rows):
-    for H in UNITS:
-        check(rows, 3, 1 + H * 7 % 40, H, dtype)
+def test_every_number_of_units(cell, isa, dtype, rows):
+    for H in some(cell, UNITS, rows + 3 * (dtype is np.float64)):
+        check(cell, rows, 3, 1 + H * 7 % 40, H, dtype)
 
 
 @pytest.mark.parametrize("units", [1, 8, 17, 33, 64])
-def test_every_number_of_rows(isa, dtype, units):
-    for B in ROWS:
-        check(B, 3, 1 + B * 11 % 37, units, dtype)
+def test_every_number_of_rows(cell, isa, dtype, units):
+    for B in some(cell, ROWS, units + 3 * (dtype is np.float64)):
+        check(cell, B, 3, 1 + B * 11 % 37, units, dtype)
 
 
-def test_every_number_of_inputs(isa, dtype):
-    for I in UNITS:
-        check(5, 2, I, 1 + I * 3 % 29, dtype)
+def test_every_number_of_inputs(cell, isa, dtype):
+    for I in some(cell, UNITS, 2 * (dtype is np.float64)):
+        check(cell, 5, 2, I, 1 + I * 3 % 29, dtype)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_flags(isa, dtype, activation):
-    for seed in range(24):
+def test_flags(cell, isa, dtype, activation):
+    for seed in some(cell, range(24), ACTIVATIONS.index(activation)):
         flags = {name: bool(seed >> bit & 1) for bit, name in enumerate(["go_backwards", "zero_output_for_mask"])}
         check(
+            cell,
             1 + seed * 5 % 30,
             1 + seed % 7,
             1 + seed * 3 % 20,
@@ -85,16 +92,18 @@ def test_flags(isa, dtype, activation):
 
 
 @pytest.mark.parametrize(("B", "T", "I", "H"), [(3, 4, 300, 9), (33, 3, 5, 200), (2, 3, 257, 257), (70, 2, 31, 70)])
-def test_sizes_beyond_a_block(isa, dtype, B, T, I, H):
-    check(B, T, I, H, dtype, masked=True)
+def test_sizes_beyond_a_block(cell, isa, dtype, B, T, I, H):
+    check(cell, B, T, I, H, dtype, masked=True)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("B", "T", "I", "H"), [(3, 2500, 2, 5), (17, 90, 20, 70), (40, 30, 3, 130), (1, 400, 70, 3)])
-def test_many_steps(isa, dtype, masked, B, T, I, H):
+def test_many_steps(cell, isa, dtype, masked, B, T, I, H):
     """More than a chunk of time; whatever is kept from one to the next is kept right."""
-    for go_backwards in (False, True):
-        check(B, T, I, H, dtype, masked=masked, go_backwards=go_backwards)
+    if cell.gates > 1:  # as many chunks, for what they keep is more
+        T //= 4
+    for go_backwards in (False, True) if cell.gates == 1 else (masked,):
+        check(cell, B, T, I, H, dtype, masked=masked, go_backwards=go_backwards)
 
 
 # A row's bits must not depend on what else is in the call.
@@ -102,54 +111,62 @@ def test_many_steps(isa, dtype, masked, B, T, I, H):
 SHAPES = [(1, 1), (3, 8), (5, 17), (20, 33), (64, 64), (7, 100)]
 
 
-def row_results(x, weights, dy, dstate, **arguments):
-    """Everything of a call that belongs to one row: y, last state, dx and dh0."""
+def row_results(cell, x, weights, dy, dstate=None, initial_state=None, **arguments):
+    """Everything of a call that belongs to one row: y, last states, dx and dh0. States are (B, states, H)."""
+
+    def states_first(a):
+        return None if a is None else a.swapaxes(0, 1)
+
+    def rows_first(a):
+        return a.reshape(cell.states, len(x), -1).swapaxes(0, 1)
+
     guard = Bytes()
-    y, h_last, call = core_calls.forward(guard, x, weights, **arguments)
-    dx, dh0 = core_calls.backward(guard, call, dy, dstate)[:2]
-    return [y, h_last, dx, dh0]
+    arguments["initial_state"] = states_first(initial_state)
+    y, last, call = core_calls.forward(guard, cell, x, weights, **arguments)
+    dx, dinitial = core_calls.backward(guard, cell, call, dy, states_first(dstate))[:2]
+    return [y, rows_first(last), dx, rows_first(dinitial)]
 
 
 @pytest.mark.parametrize(("I", "H"), SHAPES)
-def test_a_row_does_not_depend_on_the_others(isa, dtype, I, H):
+def test_a_row_does_not_depend_on_the_others(cell, isa, dtype, I, H):
     rng = np.random.default_rng(H)
     B, T = 31, 4
-    weights = random_weights(rng, I, H, dtype=dtype)
+    weights = random_weights(rng, I, H, dtype=dtype, cell=cell)
     x, dy = rng.normal(size=(B, T, I)).astype(dtype), rng.normal(size=(B, T, H)).astype(dtype)
-    h0, dstate = rng.normal(size=(B, H)).astype(dtype), rng.normal(size=(B, H)).astype(dtype)
-    together = row_results(x, weights, dy, dstate, initial_state=h0)
+    h0, dstate = rng.normal(size=(2, B, cell.states, H)).astype(dtype)
+    together = row_results(cell, x, weights, dy, dstate, initial_state=h0)
     assert all(np.isfinite(a).all() and a.any() for a in together)
     choices = [[i] for i in range(B)] + [list(rng.permutation(B)[:n]) for n in (2, 3, 6, 7, 13, 14, 15, 30)]
     for rows in choices:
-        alone = row_results(x[rows], weights, dy[rows], dstate[rows], initial_state=h0[rows])
+        alone = row_results(cell, x[rows], weights, dy[rows], dstate[rows], initial_state=h0[rows])
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_array_equal(a[rows], b)
 
     poisoned, keep = x.copy(), rng.random(B) < 0.5
     poisoned[~keep] = np.nan
-    for a, b in zip(together, row_results(poisoned, weights, dy, dstate, initial_state=h0), strict=True):
+    for a, b in zip(together, row_results(cell, poisoned, weights, dy, dstate, initial_state=h0), strict=True):
         np.testing.assert_array_equal(a[keep], b[keep])
         assert a is together[3] or np.isnan(b[~keep]).any()
 
 
 @pytest.mark.parametrize(("I", "H"), SHAPES)
-def test_a_row_does_not_depend_on_padding(isa, dtype, I, H):
+def test_a_row_does_not_depend_on_padding(cell, isa, dtype, I, H):
     rng = np.random.default_rng(H)
     B, T, before, after = 9, 5, 2, 3
-    weights = random_weights(rng, I, H, dtype=dtype)
+    weights = random_weights(rng, I, H, dtype=dtype, cell=cell)
     x, dy = rng.normal(size=(B, T, I)).astype(dtype), rng.normal(size=(B, T, H)).astype(dtype)
-    dstate = rng.normal(size=(B, H)).astype(dtype)
-    plain = row_results(x, weights, dy, dstate)
+    dstate = rng.normal(size=(B, cell.states, H)).astype(dtype)
+    plain = row_results(cell, x, weights, dy, dstate)
 
     def padded(a, value):
         return np.pad(a, [(0, 0), (before, after), (0, 0)], constant_values=value)
 
     mask = np.pad(np.ones((B, T)), [(0, 0), (before, after)])
-    y, h_last, dx, dh0 = row_results(padded(x, np.nan), weights, padded(dy, 0), dstate, mask=mask)
+    y, h_last, dx, dh0 = row_results(cell, padded(x, np.nan), weights, padded(dy, 0), dstate, mask=mask)
     inside = slice(before, before + T)
     for a, b in zip(plain, [y[:, inside], h_last, dx[:, inside], dh0], strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(y[:, before + T :], np.repeat(h_last[:, None], after, axis=1))
+    np.testing.assert_array_equal(y[:, before + T :], np.repeat(h_last[:, :1], after, axis=1))
     assert not y[:, :before].any()
     assert not dx[:, :before].any()
     assert not dx[:, before + T :].any()
@@ -161,7 +178,7 @@ def test_a_row_does_not_depend_on_padding(isa, dtype, I, H):
     for row, start in enumerate(starts):
         long_x[row, start : start + T], long_dy[row, start : start + T] = x[row], dy[row]
         mask[row, start : start + T] = 1
-    y, h_last, dx, dh0 = row_results(long_x, weights, long_dy, dstate, mask=mask)
+    y, h_last, dx, dh0 = row_results(cell, long_x, weights, long_dy, dstate, mask=mask)
     for row, start in enumerate(starts):
         mine = [y[row, start : start + T], h_last[row], dx[row, start : start + T], dh0[row]]
         for a, b in zip(plain, mine, strict=True):
@@ -170,13 +187,13 @@ def test_a_row_does_not_depend_on_padding(isa, dtype, I, H):
 
 @pytest.mark.parametrize(("I", "H"), SHAPES)
 @pytest.mark.parametrize("masked", [False, True])
-def test_backwards_is_forwards_on_reversed_input(isa, dtype, I, H, masked):
+def test_backwards_is_forwards_on_reversed_input(cell, isa, dtype, I, H, masked):
     rng = np.random.default_rng(H)
-    weights = random_weights(rng, I, H, dtype=dtype)
+    weights = random_weights(rng, I, H, dtype=dtype, cell=cell)
     x, dy = rng.normal(size=(8, 6, I)).astype(dtype), rng.normal(size=(8, 6, H)).astype(dtype)
     mask = rng.random((8, 6)) < 0.6 if masked else None
-    a = row_results(x, weights, dy, None, mask=mask, go_backwards=True)
-    b = row_results(x[:, ::-1].copy(), weights, dy, None, mask=mask[:, ::-1] if masked else None)
+    a = row_results(cell, x, weights, dy, mask=mask, go_backwards=True)
+    b = row_results(cell, x[:, ::-1].copy(), weights, dy, mask=mask[:, ::-1] if masked else None)
     b[2] = b[2][:, ::-1]
     for one, other in zip(a, b, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -195,24 +212,24 @@ def test_an_unknown_set_is_refused_and_nothing_changes():
     assert _core.get_isa() == before
 
 
-def test_weights_keep_the_set_that_packed_them():
+def test_weights_keep_the_set_that_packed_them(cell):
     """Prepared weights belong to their kernels, also after the default has changed."""
     before = _core.get_isa()
-    weights = random_weights(np.random.default_rng(0), 3, 5)
+    weights = random_weights(np.random.default_rng(0), 3, 5, cell=cell)
     try:
         prepared = []
         for name in _core.isas():
             _core.set_isa(name)
-            prepared.append(_core.SimpleRNNWeights(*weights))
+            prepared.append(cell.pack(*weights))
         assert [p.isa for p in prepared] == list(_core.isas())
     finally:
         _core.set_isa(before)
     for p in prepared:
         assert (p.inputs, p.units, p.dtype) == (3, 5, "float32")
-        h_last = np.empty((2, 5), np.float32)
+        last = [np.empty((2, 5), np.float32) for _ in range(cell.states)]
         x = np.ones((2, 4, 3), np.float32)
-        _core.simple_rnn_forward(p, x, None, h_last, None, None, None, "tanh", False, False)
-        assert_state(h_last, SimpleRNN(x, *weights))
+        _core.forward(p, x, None, tuple(last), None, None, None, None, "tanh", "sigmoid", False, False)
+        assert_state(cell.one_array(last), cell.reference(x, *weights))
 
 
 def test_nothing_is_read_past_a_page():

@@ -216,7 +216,7 @@ class Recurrent(OverTime):
         if self.stateful or self._features is None:
             x = self._admit(x)
             initial_state = self._states if initial_state is None else initial_state
-        elif initial_state is mask is lengths is None and not (keep or training or self.return_state) and into is None:
+        elif not (training or self.return_state or keep) and initial_state is mask is lengths is None and into is None:
             output = plain(self._prepare(), self, x)
             if output is not None:
                 return output, (), None
