@@ -137,6 +137,7 @@ frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_p
 /* Some rows and blocks of a step. */
 typedef struct piece {
     size_t row, rows, gate, gates, first, last;
+    int backwards;
 } piece;
 
 /* A product for some panels of the piece: rows a times wh, to rows c. */
@@ -154,7 +155,8 @@ static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member,
                                         .N = columns,
                                         .first = panels.first,
                                         .last = frnn_least(panels.last, frnn_panels(plan->kernels, columns)),
-                                        .activation = FRNN_LINEAR});
+                                        .activation = FRNN_LINEAR,
+                                        .backwards = p->backwards});
 }
 
 /* The same where each gate has left-hand rows of its own: panel by panel, and in a last block, where panels hold parts of
@@ -175,7 +177,7 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
                 continue;
             }
             const size_t at = (first * panel + g * width) * size;
-            const piece one = {p->row, 1, p->gate, p->gates, p->first, p->last};
+            const piece one = {p->row, 1, p->gate, p->gates, p->first, p->last, p->backwards};
             piece row = one;
             for (size_t i = 0; i < p->rows; i++, row.row++) {
                 void *const to = other;
@@ -209,22 +211,25 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
                         void (*update)(const frnn_gated_rows *rows)) {
     const frnn_plan *plan = f->common.plan;
     const frnn_range blocks = s->share.panels;
-    const size_t size = plan->kernels->size, block = gates * plan->kernels->panel;
+    const size_t size = plan->kernels->size, line = 64 / size;
+    const size_t block = (gates * frnn_least(plan->kernels->panel, plan->H) + line - 1) / line * line;
     const size_t elements = product_elements(f->cell, plan);
     char *const memory = f->product + member * (f->common.tape->dropout ? 2 : 1) * elements * size;
     char **const product = list(f, member, PRODUCT);
     const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
-    piece p = {.gate = gate, .gates = gates};
+    const size_t some_rows = parts ? (s->n + parts - 1) / parts : 1;
+    const size_t some_blocks = frnn_least(elements / (some_rows * block), blocks.last - blocks.first);
+    const size_t groups = (blocks.last - blocks.first + some_blocks - 1) / some_blocks;
+    for (size_t i = 0; i < some_rows; i++) product[i] = memory + i * some_blocks * block * size;
     rows->product = (const void *const *)product;
-    for (; p.row < s->n; p.row += p.rows) {
-        p.rows = (s->n + parts - 1) / parts;
-        p.rows = frnn_least(p.rows, s->n - p.row);
-        const size_t most = frnn_least(elements / (p.rows * block), blocks.last - blocks.first);
-        for (size_t i = 0; i < p.rows; i++) product[i] = memory + i * most * block * size;
-        for (p.first = blocks.first; p.first < blocks.last; p.first = p.last) {
-            p.last = frnn_least(p.first + most, blocks.last);
+    for (size_t i = 0; i < groups; i++) {
+        piece p = {.gate = gate, .gates = gates, .backwards = s->step % 2};
+        p.first = blocks.first + (p.backwards ? groups - 1 - i : i) * some_blocks;
+        p.last = frnn_least(p.first + some_blocks, blocks.last);
+        for (; p.row < s->n; p.row += p.rows) {
+            p.rows = frnn_least(some_rows, s->n - p.row);
             claim_rows(f, &p, rows);
-            if (a ? multiply(f, team, member, &p, (frnn_range){0, most * gates}, wh, a, (void *const *)product)
+            if (a ? multiply(f, team, member, &p, (frnn_range){0, some_blocks * gates}, wh, a, (void *const *)product)
                   : multiply_dropped(f, team, member, &p, wh, product))
                 return 1;
             rows->row = p.row, rows->rows = p.rows, rows->first = p.first, rows->last = p.last;
@@ -368,7 +373,8 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
                             .N = plan->H,
                             .first = panels.first,
                             .last = panels.last,
-                            .activation = FRNN_LINEAR};
+                            .activation = FRNN_LINEAR,
+                            .backwards = s->step % 2};
     for (size_t i = 0; i < s->n; i++) s->dz[i] = (const char *)rows->dz[i] + dz;
     if (!dropped) {
         product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t, gates * plan->H};

@@ -4,7 +4,7 @@
  *   v_T, LANES_T               the vector and how many elements it holds
  *   v_set1(s)                  all lanes s
  *   v_load(p), v_store(p, a)   p aligned like an element
- *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n < LANES, no byte past them is read
+ *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n <= LANES, no byte past them is read
  *   v_store_n(p, a, n)         the first n lanes to memory
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
  *   v_fnma(a, b, c)            c - a * b; the same

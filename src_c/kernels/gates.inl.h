@@ -51,10 +51,15 @@ FRNN_INLINE int F(take_units)(const frnn_gated_rows *g, int order, F(units) * at
 #define PART(gates, gate) (GATE(gates, gate) - (gates) * PANEL * g->first)
 #define UNIT(gate) ((gate) * g->H + u[i].unit)
 
-#define SOME (whole ? LANES : u[i].lanes)
-#define IN(array, column) F(load_some)((const REAL *)g->array[u[i].row] + (column), SOME)
-#define PRODUCT(column) F(load_some)((const REAL *)g->product[u[i].row - g->row] + (column), SOME)
-#define OUT(array, column, value) F(store_some)((REAL *)g->array[u[i].row] + (column), value, SOME)
+#define READ_UNITS(p) (whole ? V(load)(p) : V(load_n)(p, u[i].lanes))
+#define IN(array, column) READ_UNITS((const REAL *)g->array[u[i].row] + (column))
+#define PRODUCT(column) READ_UNITS((const REAL *)g->product[u[i].row - g->row] + (column))
+#define OUT(array, column, value) \
+    (whole ? V(store)((REAL *)g->array[u[i].row] + (column), value) \
+           : V(store_n)((REAL *)g->array[u[i].row] + (column), value, u[i].lanes))
+
+/* One copy of each activation for all these kernels: they would not fit the instruction cache otherwise. */
+static __attribute__((noinline)) void F(act_units)(frnn_activation activation, VEC *x) { F(act)(activation, x); }
 
 /* The kernel `name` from name_units(g, whole), which may take it that all vectors of units are whole. */
 #define FRNN_GATED_KERNEL(name) \

@@ -8,11 +8,11 @@ FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const int whole) {
     VEC z[AT_ONCE], r[AT_ONCE], c[AT_ONCE];
     FOR_UNITS(g, BY_BLOCKS) {
         EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(3, 0));
-        F(act)(g->recurrent_activation, z);
+        F(act_units)(g->recurrent_activation, z);
         EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(3, 1));
-        F(act)(g->recurrent_activation, r);
+        F(act_units)(g->recurrent_activation, r);
         EACH c[i] = V(fma)(r[i], PRODUCT(PART(3, 2)), IN(gates, GATE(3, 2)));
-        F(act)(g->activation, c);
+        F(act_units)(g->activation, c);
         EACH OUT(y, UNIT(0), V(fma)(z[i], IN(h, UNIT(0)), (one - z[i]) * c[i]));
         if (!g->keep) continue;
         EACH OUT(gates, GATE(3, 0), z[i]);
@@ -53,9 +53,9 @@ FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const int whole) {
     VEC z[AT_ONCE], r[AT_ONCE], h[AT_ONCE];
     FOR_UNITS(g, BY_BLOCKS) {
         EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(2, 0));
-        F(act)(g->recurrent_activation, z);
+        F(act_units)(g->recurrent_activation, z);
         EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(2, 1));
-        F(act)(g->recurrent_activation, r);
+        F(act_units)(g->recurrent_activation, r);
         EACH h[i] = IN(h, UNIT(0));
         if (g->dropout) EACH h[i] = h[i] * IN(dropout, UNIT(0));
         EACH OUT(gates, GATE(3, 0), z[i]);
@@ -70,7 +70,7 @@ FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const int whol
     VEC z[AT_ONCE], c[AT_ONCE];
     FOR_UNITS(g, BY_BLOCKS) {
         EACH c[i] = IN(gates, GATE(3, 2)) + PRODUCT(PART(1, 0));
-        F(act)(g->activation, c);
+        F(act_units)(g->activation, c);
         EACH z[i] = IN(gates, GATE(3, 0));
         EACH OUT(y, UNIT(0), V(fma)(z[i], IN(h, UNIT(0)), (one - z[i]) * c[i]));
         if (g->keep) EACH OUT(gates, GATE(3, 2), c[i]);

@@ -6,13 +6,13 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const int whole) {
     VEC in[AT_ONCE], forget[AT_ONCE], c[AT_ONCE], out[AT_ONCE];
     FOR_UNITS(g, BY_BLOCKS) {
         EACH in[i] = IN(gates, GATE(4, 0)) + PRODUCT(PART(4, 0));
-        F(act)(g->recurrent_activation, in);
+        F(act_units)(g->recurrent_activation, in);
         EACH forget[i] = IN(gates, GATE(4, 1)) + PRODUCT(PART(4, 1));
-        F(act)(g->recurrent_activation, forget);
+        F(act_units)(g->recurrent_activation, forget);
         EACH c[i] = IN(gates, GATE(4, 2)) + PRODUCT(PART(4, 2));
-        F(act)(g->activation, c);
+        F(act_units)(g->activation, c);
         EACH out[i] = IN(gates, GATE(4, 3)) + PRODUCT(PART(4, 3));
-        F(act)(g->recurrent_activation, out);
+        F(act_units)(g->recurrent_activation, out);
         if (g->keep) {
             EACH OUT(gates, GATE(4, 0), in[i]);
             EACH OUT(gates, GATE(4, 1), forget[i]);
@@ -21,7 +21,7 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const int whole) {
         }
         EACH c[i] = V(fma)(forget[i], IN(c, UNIT(0)), in[i] * c[i]);
         EACH OUT(next_c, UNIT(0), c[i]);
-        F(act)(g->activation, c);
+        F(act_units)(g->activation, c);
         EACH OUT(y, UNIT(0), out[i] * c[i]);
     }
 }
@@ -33,7 +33,7 @@ FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const int whole) {
         EACH d[i] = IN(dh, UNIT(0));
         if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
         EACH a[i] = IN(next_c, UNIT(0));
-        F(act)(g->activation, a); /* h = o a */
+        F(act_units)(g->activation, a); /* h = o a */
         EACH b[i] = IN(gates, GATE(4, 3));
         EACH e[i] = d[i] * a[i];
         F(act_back)(g->recurrent_activation, b, e);

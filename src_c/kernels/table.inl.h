@@ -61,4 +61,4 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
 #undef IN
 #undef PRODUCT
 #undef OUT
-#undef SOME
+#undef READ_UNITS
