@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from reference import ACTIVATIONS, DERIVATIVES, Exact, Recurrence
 
-SAFETY = 4
+SAFETY = 6  # of an array's million elements all are to pass
 SAMPLES = 32  # at least so many errors make a standard deviation
 UNDERFLOW = 1e-37  # below this neither float32 nor the square of a float64 is exact
 VANISHED = 1e-4  # arrays whose values are all below this may drown in rounding errors: vanished gradients do

@@ -315,7 +315,7 @@ def step(
     wanted: tuple[Array | None, ...] = (None,) * weights.states if out is None else _check.outs(out, weights.states)
     for i, one in enumerate(wanted):
         if one is not None:
-            _check.no_overlap(one, x_t=x, out=[other for other in wanted[:i] if other is not None])
+            _check.no_overlap(one, x_t=x, **{f"out[{j}]": other for j, other in enumerate(wanted[:i])})
     results = tuple([target(one, dtype, STATES, (B, H), B * H * (I + H) * weights.gates) for one in wanted])
     if initial is not None:  # where they meet, a state would be overwritten before it is read
         initial = tuple([h.copy() if any([np.may_share_memory(h, r) for r in results]) else h for h in initial])
