@@ -28,6 +28,9 @@ def multiply_adds(dtype: str, times: int) -> float:
 def stop(thread: int) -> None:
     """Let calls that a thread makes end by KeyboardInterrupt soon, as a signal does in the main thread."""
 
+def work_alone(thread: int, yes: bool) -> None:
+    """Let calls that a thread makes use this thread only, because there are others beside it."""
+
 def may_go_on(thread: int) -> None: ...
 def address(array: _Array) -> int: ...
 def activate(activation: str, x: _Array, out: _Array) -> None: ...

@@ -134,6 +134,16 @@ cdef int poll(void *unused) noexcept with gil:
     return PyErr_CheckSignals()
 
 
+cdef set alone = set()  # threads whose calls are not to be shared out
+
+
+def work_alone(unsigned long thread, bint yes):
+    if yes:
+        alone.add(thread)
+    else:
+        alone.discard(thread)
+
+
 def stop(unsigned long thread):
     stopped.add(thread)
 
@@ -368,7 +378,7 @@ cdef class Weights:
         memset(&plan, 0, sizeof(plan))
         plan.kernels = self.kernels
         plan.B, plan.T, plan.I, plan.H = B, T, self.inputs, self.units
-        plan.threads = threads
+        plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
         plan.poll = poll
         plan.reset_after = self._reset_after
         return plan

@@ -18,7 +18,7 @@ from fastrnn.layers.rnn import RNN
 
 T = TypeVar("T")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
-_WORTH_A_THREAD = 2**22  # multiply-adds of both halves
+_WORTH_A_THREAD = 2**23  # multiply-adds of both halves
 
 
 class BidirectionalTape(NamedTuple):
@@ -182,7 +182,7 @@ class Bidirectional(Composite):
             place = None if outputs is None else outputs[i][:, :: -1 if i else 1]
             return self._halves[i]._call(x, begins[i], used, None, training, keep, place)
 
-        (first, first_states, first_tape), (second, second_states, second_tape) = _both(run, self._is_large(B, T))
+        (first, first_states, first_tape), (second, second_states, second_tape) = _both(run, self._at_once(B, T))
         if outputs is None:
             outputs = [first, second]
         if keep is not None and not keep.checkpoint:  # the tapes share them
@@ -245,7 +245,7 @@ class Bidirectional(Composite):
                 d = d[:, ::-1]
             return self._halves[i]._backward(d, tape.halves[i], dstates[i], need_dx)
 
-        first, second = _both(run, self._is_large(B, T))
+        first, second = _both(run, self._at_once(B, T))
         if first.dx is not None and second.dx is not None:
             np.add(first.dx, second.dx, out=first.dx)
         dinitial = [*_listed(first.dinitial_state), *_listed(second.dinitial_state)]
@@ -272,11 +272,13 @@ class Bidirectional(Composite):
         half = dy / 2 if self.merge_mode == "ave" else dy
         return [half, half]
 
-    def _is_large(self, B: int, T: int) -> bool:
-        """Whether there is work for another thread."""
-        assert self._features is not None
-        units = [half.units for half in self._halves]
-        return B * T * sum(n * (n + self._features) for n in units) >= _WORTH_A_THREAD
+    def _at_once(self, B: int, T: int) -> bool:
+        """Whether the halves are to run at the same time: for two threads, and more work than it takes to start one.
+
+        A time step takes about as many multiply-adds as there are weights. More threads share the work of one half
+        better than they would share the halves.
+        """
+        return 2 <= _core.get_num_threads() < 4 and B * T * self.count_params() >= _WORTH_A_THREAD
 
 
 def _like(layer: OverTime, prefix: str, go_backwards: bool) -> OverTime:
@@ -290,28 +292,35 @@ def _listed(states: Any) -> list[Array]:
 
 
 def _both(run: Callable[[int], T], at_once: bool) -> tuple[T, T]:
-    """Return run(0) and run(1); at once, each in a thread, if that is to be and there may be more than one."""
-    if not at_once or _core.get_num_threads() == 1:
+    """Return run(0) and run(1); at once if that is to be, each in a thread that shares its work with no other."""
+    if not at_once:
         return run(0), run(1)
     outcome: list[Any] = []
 
     def second() -> None:
+        _core.work_alone(threading.get_ident(), True)
         try:
             outcome.extend((run(1), None))
         except BaseException as error:
             outcome.extend((None, error))
+        finally:
+            _core.work_alone(threading.get_ident(), False)
 
-    thread = threading.Thread(target=second)
-    thread.start()
+    me, other = threading.get_ident(), threading.Thread(target=second)
+    _core.work_alone(me, True)
     try:
-        first = run(0)
-        thread.join()
-    except BaseException:
-        assert thread.ident is not None
-        _core.stop(thread.ident)
-        thread.join()
-        _core.may_go_on(thread.ident)
-        raise
+        other.start()
+        try:
+            first = run(0)
+            other.join()
+        except BaseException:
+            assert other.ident is not None
+            _core.stop(other.ident)
+            other.join()
+            _core.may_go_on(other.ident)
+            raise
+    finally:
+        _core.work_alone(me, False)
     result, error = outcome
     if error is not None:
         raise error
