@@ -5,29 +5,27 @@ import pytest
 from cases import random_weights
 
 import fastrnn
-from fastrnn import functional
-from fastrnn.functional import simple_rnn
 
 B, T, I, H = 2, 5, 3, 4
 
 
 @pytest.fixture
-def good():
+def good(cell):
     rng = np.random.default_rng(0)
-    kernel, recurrent, bias = random_weights(rng, I, H)
+    kernel, recurrent, bias = random_weights(rng, I, H, cell=cell)
     return {
         "x": rng.normal(size=(B, T, I)).astype(np.float32),
         "kernel": kernel,
         "recurrent_kernel": recurrent,
         "bias": bias,
-        "initial_state": np.zeros((B, H), np.float32),
+        "initial_state": cell.one_array([np.zeros((B, H), np.float32) for _ in range(cell.states)]),
         "mask": np.ones((B, T), bool),
     }
 
 
 @pytest.fixture
-def layer(good):
-    layer = fastrnn.SimpleRNN(H, stateful=True)
+def layer(cell, good):
+    layer = cell.layer(H, stateful=True)
     layer.build((B, T, I))
     layer.set_weights([good["kernel"], good["recurrent_kernel"], good["bias"]])
     layer(good["x"])
@@ -46,6 +44,13 @@ def refusal(call, name, *needles):
 
 def zeros(*shape):
     return np.zeros(shape, np.float32)
+
+
+def in_all_states(cell, given):
+    """What would be wrong for a single state, for as many as the cell has."""
+    if cell.states == 1 or given is None:
+        return given
+    return [*given, given[0]] if isinstance(given, list) else [given, given]
 
 
 WRONG_SHAPES = [
@@ -78,17 +83,23 @@ WRONG_SHAPES = [
 
 
 @pytest.mark.parametrize(("name", "shape", "needles"), WRONG_SHAPES, ids=[f"{n} {s}" for n, s, _ in WRONG_SHAPES])
-@pytest.mark.parametrize("function", ["simple_rnn", "simple_rnn_forward"])
-def test_wrong_shapes(good, function, name, shape, needles):
-    refusal(lambda: getattr(functional, function)(**{**good, name: zeros(*shape)}), name, *needles)
+def test_wrong_shapes(cell, good, name, shape, needles):
+    if name in ("kernel", "recurrent_kernel", "bias") and cell.gates > 1 and shape:
+        shape = (*shape[:-1], cell.gates * shape[-1])
+        needles = ["units", shape]
+    wrong = zeros(*shape)
+    wrong = in_all_states(cell, wrong) if name == "initial_state" else wrong
+    for call in (cell, cell.forward):
+        refusal(lambda call=call: call(**{**good, name: wrong}), name, *needles)
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "needles"), [case for case in WRONG_SHAPES if case[0] in ("x", "initial_state", "mask")]
 )
-def test_wrong_shapes_for_a_layer(good, layer, name, shape, needles):
+def test_wrong_shapes_for_a_layer(cell, good, layer, name, shape, needles):
     weights, state = layer.get_weights(), layer.states[0].copy()
-    arguments = {"x": good["x"], "initial_state": None, "mask": None, name: zeros(*shape)}
+    wrong = in_all_states(cell, zeros(*shape)) if name == "initial_state" else zeros(*shape)
+    arguments = {"x": good["x"], "initial_state": None, "mask": None, name: wrong}
     for call in (layer, layer.forward):
         refusal(lambda call=call: call(**arguments), name, *needles)
     np.testing.assert_array_equal(layer.states[0], state)
@@ -112,32 +123,35 @@ WRONG_TYPES = {
 
 @pytest.mark.parametrize("name", ["x", "kernel", "recurrent_kernel", "bias", "initial_state", "mask"])
 @pytest.mark.parametrize("kind", WRONG_TYPES)
-def test_wrong_types(good, name, kind):
-    wrong = WRONG_TYPES[kind](good[name])
-    refusal(lambda: simple_rnn(**{**good, name: wrong}), name, "must")
+def test_wrong_types(cell, good, name, kind):
+    right = good[name][0] if isinstance(good[name], list) else good[name]
+    wrong = WRONG_TYPES[kind](right)
+    given = in_all_states(cell, wrong) if name == "initial_state" and isinstance(wrong, np.ndarray) else wrong
+    refusal(lambda: cell(**{**good, name: given}), name, "must")
     if isinstance(wrong, np.ndarray):
         came = "MaskedArray" if isinstance(wrong, np.ma.MaskedArray) else str(wrong.dtype)
-        refusal(lambda: simple_rnn(**{**good, name: wrong}), name, came)
+        refusal(lambda: cell(**{**good, name: given}), name, came)
 
 
 @pytest.mark.parametrize("kind", WRONG_TYPES)
-def test_wrong_types_for_a_layer(good, layer, kind):
+def test_wrong_types_for_a_layer(cell, good, layer, kind):
     change, state = WRONG_TYPES[kind], layer.states[0].copy()
+    wrong = in_all_states(cell, change(zeros(B, H)))
     for call in (layer, layer.forward):
         refusal(lambda call=call: call(change(good["x"])), "x", "must")
         refusal(lambda call=call: call(good["x"], mask=change(good["mask"])), "mask", "must")
-        refusal(lambda call=call: call(good["x"], initial_state=change(good["initial_state"])), "initial_state", "must")
+        refusal(lambda call=call: call(good["x"], initial_state=wrong), "initial_state", "must")
     refusal(lambda: layer.step(change(good["x"][:, 0]), None), "x_t", "must")
     np.testing.assert_array_equal(layer.states[0], state)
 
 
 @pytest.mark.parametrize("value", [None, "text", {"a": 1}, object()])
-def test_x_that_is_no_array(good, value):
-    refusal(lambda: simple_rnn(**{**good, "x": value}), "x", "must")
+def test_x_that_is_no_array(cell, good, value):
+    refusal(lambda: cell(**{**good, "x": value}), "x", "must")
 
 
-def test_ragged_x(good):
-    refusal(lambda: simple_rnn(**{**good, "x": [[[1.0, 2.0, 3.0]], [[1.0, 2.0]]]}), "x", "(batch, time, features")
+def test_ragged_x(cell, good):
+    refusal(lambda: cell(**{**good, "x": [[[1.0, 2.0, 3.0]], [[1.0, 2.0]]]}), "x", "(batch, time, features")
 
 
 @pytest.mark.parametrize(
@@ -158,78 +172,84 @@ def test_ragged_x(good):
         ([1j, 2], ["complex"]),
     ],
 )
-def test_wrong_lengths(good, layer, lengths, needles):
+def test_wrong_lengths(cell, good, layer, lengths, needles):
     good = {**good, "mask": None}
-    refusal(lambda: simple_rnn(**good, lengths=lengths), "lengths", *needles)
+    refusal(lambda: cell(**good, lengths=lengths), "lengths", *needles)
     refusal(lambda: layer(good["x"], lengths=lengths), "lengths", *needles)
 
 
-def test_mask_and_lengths_at_once(good, layer):
+def test_mask_and_lengths_at_once(cell, good, layer):
     with pytest.raises(ValueError, match=r"mask.*lengths"):
-        simple_rnn(**good, lengths=[1, 2])
+        cell(**good, lengths=[1, 2])
     with pytest.raises(ValueError, match=r"mask.*lengths"):
         layer(good["x"], mask=good["mask"], lengths=[1, 2])
 
 
 @pytest.mark.parametrize("value", ["softplus", "Tanh", "", 3, np.tanh, ["tanh"]])
-def test_unknown_activations(good, value):
-    refusal(lambda: simple_rnn(**good, activation=value), "activation", "tanh", repr(value))
-    refusal(lambda: fastrnn.SimpleRNN(3, activation=value), "activation", "tanh", repr(value))
+def test_unknown_activations(cell, good, value):
+    for name in cell.activations:
+        refusal(lambda name=name: cell(**good, **{name: value}), name, "tanh", repr(value))
+        refusal(lambda name=name: cell.layer(3, **{name: value}), name, "tanh", repr(value))
 
 
 @pytest.mark.parametrize("name", ["kernel_initializer", "recurrent_initializer", "bias_initializer"])
 @pytest.mark.parametrize("value", ["glorot", "", 3, None, {"class_name": "NoSuchThing", "config": {}}])
-def test_unknown_initializers(name, value):
-    refusal(lambda: fastrnn.SimpleRNN(3, **{name: value}), name)
+def test_unknown_initializers(cell, name, value):
+    refusal(lambda: cell.layer(3, **{name: value}), name)
 
 
 @pytest.mark.parametrize("units", [0, -1, np.int64(0), 2.0, 2.5, "3", None, True, [3], np.nan])
-def test_wrong_units(units):
-    refusal(lambda: fastrnn.SimpleRNN(units), "units", "positive integer", repr(units))
+def test_wrong_units(cell, units):
+    refusal(lambda: cell.layer(units), "units", "positive integer", repr(units))
 
 
-def test_numpy_integers_are_integers():
-    assert fastrnn.SimpleRNN(np.int32(3)).units == 3
+def test_numpy_integers_are_integers(cell):
+    assert cell.layer(np.int32(3)).units == 3
 
 
 @pytest.mark.parametrize("name", ["dropout", "recurrent_dropout"])
 @pytest.mark.parametrize("rate", [-0.1, 1.1, np.nan, np.inf, "0.5", None, [0.5]])
-def test_wrong_rates(name, rate):
-    refusal(lambda: fastrnn.SimpleRNN(3, **{name: rate}), name, "from 0 to 1", repr(rate))
+def test_wrong_rates(cell, name, rate):
+    refusal(lambda: cell.layer(3, **{name: rate}), name, "from 0 to 1", repr(rate))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int32", "complex64", "text", object])
-def test_wrong_dtypes(dtype):
-    refusal(lambda: fastrnn.SimpleRNN(3, dtype=dtype), "dtype", "float32", "float64")
+def test_wrong_dtypes(cell, dtype):
+    refusal(lambda: cell.layer(3, dtype=dtype), "dtype", "float32", "float64")
 
 
 @pytest.mark.parametrize("shape", [(B, I), (B, T, I, 1), (I,), ()])
-def test_build_with_a_wrong_rank(shape):
-    refusal(lambda: fastrnn.SimpleRNN(3).build(shape), "input_shape", "(batch, time, features)", shape)
+def test_build_with_a_wrong_rank(cell, shape):
+    refusal(lambda: cell.layer(3).build(shape), "input_shape", "(batch, time, features)", shape)
 
 
 @pytest.mark.parametrize("features", [None, 0, -2, 2.5, "3"])
-def test_build_without_features(features):
-    layer = fastrnn.SimpleRNN(3)
+def test_build_without_features(cell, features):
+    layer = cell.layer(3)
     refusal(lambda: layer.build((None, None, features)), "input_shape", "features" if features is None else features)
     assert not layer.built
 
 
-def test_x_without_features():
+def test_x_without_features(cell):
     """A layer that is not built cannot take its number of features from an x that has none."""
-    layer = fastrnn.SimpleRNN(3)
+    layer = cell.layer(3)
     with pytest.raises((TypeError, ValueError)):
         layer(zeros(B, T, 0))
     assert not layer.built
 
 
-def test_a_first_call_that_fails_leaves_the_layer_unbuilt_or_usable(good):
-    for wrong in ({"mask": zeros(B, T + 1)}, {"initial_state": zeros(B, 99)}, {"lengths": [99, 0]}):
-        layer = fastrnn.SimpleRNN(H, stateful=True)
+def test_a_first_call_that_fails_leaves_the_layer_unbuilt_or_usable(cell, good):
+    states = in_all_states(cell, zeros(B, H))
+    for wrong in (
+        {"mask": zeros(B, T + 1)},
+        {"initial_state": in_all_states(cell, zeros(B, 99))},
+        {"lengths": [99, 0]},
+    ):
+        layer = cell.layer(H, stateful=True)
         with pytest.raises(ValueError):
             layer(good["x"], **wrong)
         assert layer(good["x"]).shape == (B, H)
-        np.testing.assert_array_equal(layer.states[0], layer(good["x"], initial_state=zeros(B, H)))
+        np.testing.assert_array_equal(layer.states[0], layer(good["x"], initial_state=states))
 
 
 # Weights
@@ -251,19 +271,21 @@ def test_a_first_call_that_fails_leaves_the_layer_unbuilt_or_usable(good):
         (lambda w: [w[0], w[1], ["a"] * H], ["bias", "<U1"]),
     ],
 )
-def test_set_weights_takes_all_or_nothing(good, layer, change, needles):
-    before, output = layer.get_weights(), layer(good["x"], initial_state=zeros(B, H))
+def test_set_weights_takes_all_or_nothing(cell, good, layer, change, needles):
+    states = in_all_states(cell, zeros(B, H))
+    before, output = layer.get_weights(), layer(good["x"], initial_state=states)
     with pytest.raises((TypeError, ValueError)) as caught:
         layer.set_weights(change([w + 1 for w in before]))
     for needle in needles:
-        assert str(needle) in str(caught.value)
+        if cell.gates == 1 or not isinstance(needle, tuple):  # other cells have other shapes
+            assert str(needle) in str(caught.value)
     for a, b in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(layer(good["x"], initial_state=zeros(B, H)), output)
+    np.testing.assert_array_equal(layer(good["x"], initial_state=states), output)
 
 
-def test_weights_before_they_exist():
-    layer = fastrnn.SimpleRNN(3)
+def test_weights_before_they_exist(cell):
+    layer = cell.layer(3)
     for call in (layer.count_params, lambda: layer.set_weights([])):
         with pytest.raises(ValueError, match="build"):
             call()
@@ -272,14 +294,14 @@ def test_weights_before_they_exist():
 # Other calls of a layer
 
 
-def test_features_of_a_built_layer(good, layer):
+def test_features_of_a_built_layer(cell, good, layer):
     refusal(lambda: layer(zeros(B, T, I + 2)), "x", I, (B, T, I + 2))
     refusal(lambda: layer.step(zeros(B, I + 2), None), "x_t", I, (B, I + 2))
     with pytest.raises(ValueError, match=str(I)):
         layer.build((B, T, I + 2))
 
 
-def test_batch_size_of_a_stateful_layer(layer):
+def test_batch_size_of_a_stateful_layer(cell, layer):
     state = layer.states[0].copy()
     refusal(lambda: layer(zeros(B + 1, T, I)), "x", f"batch={B}", (B + 1, T, I))
     np.testing.assert_array_equal(layer.states[0], state)
@@ -307,39 +329,39 @@ def test_batch_size_of_a_stateful_layer(layer):
         (np.ma.zeros((B, I), "f4"), zeros(B, H), zeros(B, H), "x_t"),
     ],
 )
-def test_wrong_steps(layer, x_t, states, out, name):
+def test_wrong_steps(cell, layer, x_t, states, out, name):
+    states, out = in_all_states(cell, states), in_all_states(cell, out)
     refusal(lambda: layer.step(x_t, states, out=out), name, "must")
 
 
-def test_a_step_does_not_write_into_its_input():
-    layer = fastrnn.SimpleRNN(I)
+def test_a_step_does_not_write_into_its_input(cell):
+    layer = cell.layer(I)
     x_t = np.ones((B, I), np.float32)
-    refusal(lambda: layer.step(x_t, None, out=x_t), "out", "x_t")
-    refusal(lambda: layer.step(x_t, None, out=x_t[::-1]), "out", "x_t")
-    refusal(lambda: layer.step(x_t, np.zeros_like(x_t), out=x_t), "out", "x_t")
+    for out in (x_t, x_t[::-1]):
+        refusal(lambda out=out: layer.step(x_t, None, out=in_all_states(cell, out)), "out", "x_t")
+    states = in_all_states(cell, np.zeros_like(x_t))
+    refusal(lambda: layer.step(x_t, states, out=in_all_states(cell, x_t)), "out", "x_t")
     assert (x_t == 1).all()
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_wrong_gradients(good, return_sequences):
-    _, tape = functional.simple_rnn_forward(**good, return_sequences=return_sequences)
+def test_wrong_gradients(cell, good, return_sequences):
+    _, tape = cell.forward(**good, return_sequences=return_sequences)
     right = (B, T, H) if return_sequences else (B, H)
     other = (B, H) if return_sequences else (B, T, H)
     for shape in ((B, T, H + 1), (B, T + 1, H), (B, H + 1), (H,), (B, T, H, 1), other):
-        refusal(lambda shape=shape: functional.simple_rnn_backward(zeros(*shape), tape), "dy", "(batch", "units", shape)
+        refusal(lambda shape=shape: cell.backward(zeros(*shape), tape), "dy", "(batch", "units", shape)
     for kind in ("complex", "object", "string", "masked array"):
         wrong = WRONG_TYPES[kind](zeros(*right))
-        refusal(lambda wrong=wrong: functional.simple_rnn_backward(wrong, tape), "dy", "must")
+        refusal(lambda wrong=wrong: cell.backward(wrong, tape), "dy", "must")
     for shape in ((B, H + 1), (H,), (B + 1, H), (B, T, H)):
-        dstate = zeros(*shape)
-        refusal(
-            lambda dstate=dstate: functional.simple_rnn_backward(None, tape, dstate=dstate), "dstate", "(batch", shape
-        )
+        dstate = in_all_states(cell, zeros(*shape))
+        refusal(lambda dstate=dstate: cell.backward(None, tape, dstate=dstate), "dstate", "(batch", shape)
 
 
 @pytest.mark.parametrize("tape", [None, 3, (1, 2, 3)])
-def test_wrong_tapes(layer, tape):
-    refusal(lambda: functional.simple_rnn_backward(zeros(B, H), tape), "tape", type(tape).__name__)
+def test_wrong_tapes(cell, layer, tape):
+    refusal(lambda: cell.backward(zeros(B, H), tape), "tape", type(tape).__name__)
     refusal(lambda: layer.backward(zeros(B, H), tape), "tape", type(tape).__name__)
 
 
@@ -348,18 +370,18 @@ def test_wrong_tapes(layer, tape):
     [f"{which}_{what}" for what in ("regularizer", "constraint") for which in ("kernel", "recurrent", "bias")]
     + ["activity_regularizer"],
 )
-def test_what_is_not_implemented_says_so(name):
+def test_what_is_not_implemented_says_so(cell, name):
     with pytest.raises((NotImplementedError, ValueError), match=name):
-        fastrnn.SimpleRNN(3, **{name: "l2" if "regularizer" in name else "max_norm"})
+        cell.layer(3, **{name: "l2" if "regularizer" in name else "max_norm"})
 
 
-def test_an_argument_that_does_not_exist():
+def test_an_argument_that_does_not_exist(cell):
     with pytest.raises(TypeError, match="implementation"):
-        fastrnn.SimpleRNN(3, implementation=2)
+        cell.layer(3, implementation=2)
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
-def test_wrong_numbers_of_threads(threads, n):
+def test_wrong_numbers_of_threads(cell, threads, n):
     before = fastrnn.get_num_threads()
     with pytest.raises((TypeError, ValueError)):
         threads(n)
