@@ -1,4 +1,4 @@
-"""What training makes small: mean squared error and the cross-entropies, with Keras's names, defaults and reductions.
+"""What training makes small: errors and cross-entropies, with Keras's names, defaults and reductions.
 
 A loss is called with the truth and the prediction and gives a number::
 
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastrnn import _check
 from fastrnn._check import Array
+from fastrnn._registry import Registry
 
 LossLike: TypeAlias = "str | Mapping[str, Any] | Loss | type[Loss]"
 
@@ -74,6 +75,7 @@ class Loss:
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ()
+    _rounds_truth: ClassVar[bool] = False  # whether y_true is used in the type of y_pred only
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: DTypeLike | None = None
@@ -170,6 +172,29 @@ class Loss:
         gradient: Array = tape.derivative * np.expand_dims(dlosses, tape.axis)
         return gradient.reshape(tape.y_pred_shape)
 
+    def step(self, y_true: ArrayLike, y_pred: Array, sample_weight: ArrayLike | None = None) -> tuple[float, Array]:
+        """Compute what a step of training needs: the value, and its gradient with respect to the prediction.
+
+        These are what `forward` and `backward` compute; without weights, at less cost.
+
+        Raises
+        ------
+        ValueError
+            Also if there is no reduction, and so more than one value.
+        """
+        if self.reduction in (None, "none"):
+            raise ValueError(f"training needs one value, but the reduction of {self.name} is {self.reduction!r}")
+        if sample_weight is None and type(y_pred) is np.ndarray and y_pred.dtype == (self.dtype or y_pred.dtype):
+            losses, derivative, valid = self._losses(y_true, y_pred)
+            if valid is None and losses.size:
+                divisor = self._divisor(losses.size, None, None)
+                derivative *= 1.0 / divisor
+                return float(np.add.reduce(losses, axis=None, dtype=np.float64)) / divisor, derivative.reshape(
+                    y_pred.shape
+                )
+        value, tape = self.forward(y_true, y_pred, sample_weight)
+        return float(value), self.backward(1.0, tape)
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as plain data that JSON can hold."""
         own = {name: getattr(self, name) for name in self._arguments}
@@ -203,6 +228,8 @@ class MeanSquaredError(Loss):
         As for `Loss`.
     """
 
+    _rounds_truth = True
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
@@ -214,9 +241,40 @@ class MeanSquaredError(Loss):
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
         truth, y_pred = _same_shape(y_true, y_pred)
         difference = y_pred - truth
-        losses = np.square(difference).mean(axis=-1)
+        losses = _mean(np.square(difference), -1)
         difference *= 2.0 / difference.shape[-1]
         return losses, difference, None
+
+
+class MeanAbsoluteError(Loss):
+    """The mean over the last axis of abs(y_true - y_pred).
+
+    `y_true` is shaped as `y_pred`, (batch, ..., outputs); either may lack a last axis of length 1. Where they
+    are equal, the gradient is 0.
+
+    Parameters
+    ----------
+    reduction, name, dtype
+        As for `Loss`.
+    """
+
+    _rounds_truth = True
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+
+    def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
+        truth, y_pred = _same_shape(y_true, y_pred)
+        difference = y_pred - truth
+        losses = _mean(np.abs(difference), -1)
+        derivative = np.sign(difference)
+        derivative /= difference.shape[-1]
+        return losses, derivative, None
 
 
 class BinaryCrossentropy(Loss):
@@ -239,6 +297,7 @@ class BinaryCrossentropy(Loss):
     """
 
     _arguments = ("from_logits", "label_smoothing", "axis")
+    _rounds_truth = True
 
     def __init__(
         self,
@@ -256,7 +315,7 @@ class BinaryCrossentropy(Loss):
 
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
         truth, y_pred = _same_shape(y_true, y_pred)
-        if truth.size and (truth.min() < 0.0 or truth.max() > 1.0):
+        if truth.size and (np.minimum.reduce(truth, axis=None) < 0.0 or np.maximum.reduce(truth, axis=None) > 1.0):
             raise ValueError(f"y_true must be from 0 to 1, got {truth.min()} to {truth.max()}")
         if self.label_smoothing:
             truth = truth * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
@@ -266,11 +325,12 @@ class BinaryCrossentropy(Loss):
             sigmoid = np.where(y_pred >= 0.0, 1.0, tail) / (1.0 + tail)
             derivative = sigmoid - truth
         else:
-            p = np.clip(y_pred, _EPSILON, 1.0 - _EPSILON)
+            p = np.minimum(np.maximum(y_pred, _EPSILON), 1.0 - _EPSILON)
             losses = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
-            derivative = (p - truth) / (p * (1.0 - p)) * _unclipped(y_pred)
-        derivative /= y_pred.shape[self.axis]
-        return losses.mean(axis=self.axis), derivative, None
+            derivative = (p - truth) / (p * (1.0 - p)) * (p == y_pred)
+        if y_pred.shape[self.axis] > 1:
+            derivative /= y_pred.shape[self.axis]
+        return _mean(losses, self.axis), derivative, None
 
 
 class CategoricalCrossentropy(Loss):
@@ -292,6 +352,7 @@ class CategoricalCrossentropy(Loss):
     """
 
     _arguments = ("from_logits", "label_smoothing", "axis")
+    _rounds_truth = True
 
     def __init__(
         self,
@@ -392,7 +453,9 @@ class SparseCategoricalCrossentropy(Loss):
     def _labels(self, y_true: ArrayLike, y_pred: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_] | None]:
         """Return the labels with an axis of length 1 for the classes, 0 if ignored, and which are not ignored."""
         classes = y_pred.shape[self.axis]
-        truth = _array("y_true", y_true, np.dtype(np.float64))  # holds every label exactly
+        truth: Array = np.asarray(y_true)
+        if type(y_true) is not np.ndarray or truth.dtype.kind != "i":
+            truth = _array("y_true", y_true, np.dtype(np.float64))  # holds every label exactly
         if truth.ndim == y_pred.ndim and truth.shape[self.axis] == 1:
             truth = np.squeeze(truth, self.axis)
         wanted = tuple(n for axis, n in enumerate(y_pred.shape) if axis != self.axis % y_pred.ndim)
@@ -408,20 +471,25 @@ class SparseCategoricalCrossentropy(Loss):
         return np.expand_dims(truth.astype(np.intp), self.axis), valid
 
 
-_CLASSES: dict[str, type[Loss]] = {
-    "binary_crossentropy": BinaryCrossentropy,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
-    "mean_squared_error": MeanSquaredError,
-}
-_NAMES: dict[str, type[Loss]] = {
-    **_CLASSES,
-    **{cls.__name__: cls for cls in _CLASSES.values()},
-    "bce": BinaryCrossentropy,
-    "BCE": BinaryCrossentropy,
-    "mse": MeanSquaredError,
-    "MSE": MeanSquaredError,
-}
+_REGISTRY: Registry[Loss] = Registry(
+    Loss,
+    "loss",
+    {
+        "binary_crossentropy": BinaryCrossentropy,
+        "categorical_crossentropy": CategoricalCrossentropy,
+        "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
+        "mean_squared_error": MeanSquaredError,
+        "mean_absolute_error": MeanAbsoluteError,
+    },
+    {
+        "bce": BinaryCrossentropy,
+        "BCE": BinaryCrossentropy,
+        "mse": MeanSquaredError,
+        "MSE": MeanSquaredError,
+        "mae": MeanAbsoluteError,
+        "MAE": MeanAbsoluteError,
+    },
+)
 
 
 def get(identifier: LossLike) -> Loss:
@@ -430,7 +498,7 @@ def get(identifier: LossLike) -> Loss:
     Parameters
     ----------
     identifier : str, mapping, Loss or Loss class
-        A name in snake case, as the class is called, or as Keras abbreviates it ("mse", "bce"); a mapping with
+        A name in snake case, as the class is called, or as Keras abbreviates it ("mse", "mae", "bce"); a mapping with
         "class_name" and "config", as Keras writes it; a loss, returned as it is; or a class, called without arguments.
 
     Raises
@@ -445,21 +513,18 @@ def get(identifier: LossLike) -> Loss:
     >>> get("mse")([[0.0, 1.0]], [[0.5, 1.0]])
     0.125
     """
-    if isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, str):
-        return _class_named(identifier)()
-    if isinstance(identifier, Mapping):
-        return _class_named(identifier.get("class_name")).from_config(identifier.get("config") or {})
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    raise TypeError(f"loss must be a name, a config or a Loss, got {type(identifier).__name__}")
+    return _REGISTRY.get(identifier)
 
 
-def _class_named(name: object) -> type[Loss]:
-    if isinstance(name, str) and name in _NAMES:
-        return _NAMES[name]
-    raise ValueError(f"loss must be one of {', '.join(map(repr, _CLASSES))}, got {name!r}")
+def serialize(loss: Loss) -> dict[str, Any]:
+    """Describe a loss in Keras's form, which `get` accepts.
+
+    Raises
+    ------
+    ValueError
+        If the loss is of a class that is not this module's.
+    """
+    return _REGISTRY.serialize(loss, "keras.losses")
 
 
 def _array(name: str, value: ArrayLike, dtype: np.dtype[Any]) -> Array:
@@ -489,6 +554,11 @@ def _same_shape(y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array]:
     if truth.shape != prediction.shape:
         raise ValueError(f"y_true must be shaped as y_pred, {y_pred.shape}, got {np.shape(y_true)}")
     return truth, prediction
+
+
+def _mean(values: Array, axis: int) -> Array:
+    mean: Array = values.squeeze(axis) if values.shape[axis] == 1 else values.mean(axis=axis)
+    return mean
 
 
 def _log_softmax(x: Array, axis: int) -> tuple[Array, Array]:

@@ -370,9 +370,9 @@ def test_wrong_tapes(cell, layer, tape):
     [f"{which}_{what}" for what in ("regularizer", "constraint") for which in ("kernel", "recurrent", "bias")]
     + ["activity_regularizer"],
 )
-def test_what_is_not_implemented_says_so(cell, name):
-    with pytest.raises((NotImplementedError, ValueError), match=name):
-        cell.layer(3, **{name: "l2" if "regularizer" in name else "max_norm"})
+def test_wrong_regularizers_and_constraints(cell, name):
+    for wrong, told in (("l3", "l3"), (3, "int")):
+        refusal(lambda wrong=wrong: cell.layer(3, **{name: wrong}), name, told)
 
 
 def test_an_argument_that_does_not_exist(cell):

@@ -360,8 +360,8 @@ def test_wrong_gradient(dy, error, message):
         ({"kernel_initializer": "glorot"}, ValueError, "kernel_initializer must be one of .*got 'glorot'"),
         ({"bias_initializer": None}, ValueError, "bias_initializer must be one of .*got None"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
-        ({"kernel_regularizer": "l2"}, NotImplementedError, "kernel_regularizer"),
-        ({"bias_constraint": "non_neg"}, NotImplementedError, "bias_constraint"),
+        ({"kernel_regularizer": "l3"}, ValueError, "kernel_regularizer must be one of 'l1', .*got 'l3'"),
+        ({"bias_constraint": 3}, TypeError, "bias_constraint must be .*got int"),
     ],
 )
 def test_wrong_arguments(arguments, error, message):

@@ -387,7 +387,7 @@ def test_config_travels_to_keras_and_back(keras, kind):
 
 @pytest.mark.parametrize(
     "name",
-    ["bce", "BCE", "mse", "MSE", *losses._NAMES],
+    ["bce", "BCE", "mse", "MSE", "mae", "MAE", *losses._REGISTRY.all],
 )
 def test_get(keras, name):
     loss = losses.get(name)

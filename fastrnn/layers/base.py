@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, initializers
+from fastrnn import _check, constraints, initializers, regularizers
 from fastrnn._check import Array
+from fastrnn.constraints import Constraint
 from fastrnn.functional._tape import Gradients
 from fastrnn.initializers import Initializer
+from fastrnn.regularizers import Regularizer
 
 WeightSpecs: TypeAlias = dict[str, tuple[tuple[int, ...], Callable[..., Array]]]  # shape and what fills it, by name
 
@@ -155,17 +157,38 @@ class Layer(ABC):
         """Make a layer from what `get_config` returned, or that of the Keras layer of the same name."""
         return cls(**config)
 
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the output for an input of this shape, in which None stands for any size."""
+        return tuple(input_shape)
+
+    def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
+        """Return the mask of the output for this input and its mask: the same one, unless the layer says otherwise."""
+        return mask
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles have weights of their own, and prepare them anew."""
-        return copy.deepcopy({name: value for name, value in self.__dict__.items() if name != "_prepared"})
+        return copy.deepcopy({name: value for name, value in self.__dict__.items() if "_prepared" not in name})
 
     @property
     def _arrays(self) -> Mapping[str, Array]:
         """The weights by name, in Keras's order."""
         return self._own
+
+    @property
+    def _reads_tokens(self) -> bool:
+        """Whether x may be `Tokens`; dx is then the gradient of their table."""
+        return False
+
+    def _leaves(self) -> "list[Layer]":
+        """Return the layers that hold the weights, in order: itself, unless it is made of others."""
+        return [self]
+
+    def _weight_shapes(self, features: int) -> dict[str, tuple[int, ...]]:
+        """Name the weights as `_arrays` does, each with its shape, without making any."""
+        return {name: shape for name, (shape, _) in self._weight_specs(features).items()}
 
     def _create(self, features: int) -> None:
         self._rng = np.random.default_rng(self.seed)
@@ -195,9 +218,19 @@ class Layer(ABC):
         self._version = object()
 
 
+def drop(rng: "np.random.Generator", rate: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Draw 0 with probability `rate`, else 1 / (1 - rate), so that the expected factor is 1."""
+    kept = rng.random(shape) >= rate
+    return np.multiply(kept, 0 if rate == 1 else 1 / (1 - rate), dtype=dtype)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Initializer):
         return initializers.serialize(value)
+    if isinstance(value, Regularizer):
+        return regularizers.serialize(value)
+    if isinstance(value, Constraint):
+        return constraints.serialize(value)
     return value.name if isinstance(value, np.dtype) else value
 
 

@@ -15,6 +15,7 @@ from fastrnn.functional._tape import Gradients
 from fastrnn.layers.composite import Composite, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.rnn import RNN
+from fastrnn.layers.tokens import Tokens
 
 T = TypeVar("T")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
@@ -112,9 +113,14 @@ class Bidirectional(Composite):
                 f"backward_layer must have {units[0]} units to be merged by {merge_mode!r}, got {units[1]}"
             )
         self.units = sum(units) if merge_mode == "concat" else units[0]
+        self.input_dim = self.forward_layer.input_dim
         for half in self._halves:
             half.zero_output_for_mask = self.return_sequences
         self._initial_weights = weights
+
+    @property
+    def _reads_tokens(self) -> bool:
+        return all(half._reads_tokens for half in self._halves)
 
     @property
     def _halves(self) -> tuple[OverTime, OverTime]:
@@ -163,7 +169,7 @@ class Bidirectional(Composite):
 
     def _call(
         self,
-        x: ArrayLike,
+        x: ArrayLike | Tokens,
         initial_state: States | None,
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
@@ -171,8 +177,8 @@ class Bidirectional(Composite):
         keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Any, Sequence[Array], Any]:
-        x = self._admit(x)
-        B, T, _ = x.shape
+        admitted = self._admit(x)
+        B, T, _ = admitted.shape
         used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
         begins = self._checked_states("initial_state", initial_state, B)
         merged, outputs = self._places(B, T, into) if self.return_sequences else (None, None)
@@ -180,7 +186,7 @@ class Bidirectional(Composite):
         def run(i: int) -> tuple[Array, Sequence[Array], Any]:
             # The backward layer puts its outputs out in reverse order: into an array that it sees in reverse.
             place = None if outputs is None else outputs[i][:, :: -1 if i else 1]
-            return self._halves[i]._call(x, begins[i], used, None, training, keep, place)
+            return self._halves[i]._call(admitted, begins[i], used, None, training, keep, place)
 
         (first, first_states, first_tape), (second, second_states, second_tape) = _both(run, self._at_once(B, T))
         if outputs is None:

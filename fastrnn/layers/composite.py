@@ -29,6 +29,19 @@ class Composite(OverTime):
             f"{part}.{name}": array for part, layer in self._parts().items() for name, array in layer._arrays.items()
         }
 
+    def _leaves(self) -> list[Layer]:
+        return [leaf for layer in self._parts().values() for leaf in layer._leaves()]
+
+    def _part_features(self, features: int) -> list[int]:
+        """Return the number of input features of every layer."""
+        return [features] * len(self._parts())
+
+    def _weight_shapes(self, features: int) -> dict[str, tuple[int, ...]]:
+        parts = zip(self._parts().items(), self._part_features(features), strict=True)
+        return {
+            f"{part}.{name}": shape for (part, layer), n in parts for name, shape in layer._weight_shapes(n).items()
+        }
+
     @property
     def _state_units(self) -> list[int]:
         return [units for layer in self._parts().values() for units in layer._state_units]

@@ -1,17 +1,19 @@
 """The layer that joins every input to every unit: y = activation(x kernel + bias)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, initializers
+from fastrnn import _check, _core, constraints, initializers, regularizers
 from fastrnn._check import Array
+from fastrnn.constraints import ConstraintLike
 from fastrnn.functional import Gradients
 from fastrnn.functional._call import ACTIVATIONS as RECURRENT_ACTIVATIONS
 from fastrnn.initializers import InitializerLike
 from fastrnn.layers.base import Layer, Weight, WeightSpecs
+from fastrnn.regularizers import RegularizerLike
 
 ACTIVATIONS = (*RECURRENT_ACTIVATIONS, "softmax")
 
@@ -50,8 +52,11 @@ class Dense(Layer):
         Whether there is a bias.
     kernel_initializer, bias_initializer : str, mapping, Initializer or callable, defaults "glorot_uniform" and "zeros"
         What `fastrnn.initializers.get` accepts.
-    kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint : None
-        Keras's arguments that are not implemented.
+    kernel_regularizer, bias_regularizer, activity_regularizer : default None
+        Whatever `fastrnn.regularizers.get` accepts. Penalties of the weights, and of the outputs of a batch divided by
+        its size, join the loss in `fastrnn.Sequential`.
+    kernel_constraint, bias_constraint : default None
+        Whatever `fastrnn.constraints.get` accepts: what `fastrnn.Sequential` does to the weights after every step.
     dtype : {"float32", "float64"}, default "float32"
         Type of the weights, of all computation and of the output.
     name : str, optional
@@ -72,8 +77,6 @@ class Dense(Layer):
     ------
     TypeError, ValueError
         If an argument has the wrong type or is out of range.
-    NotImplementedError
-        If a regularizer or a constraint is given.
 
     Notes
     -----
@@ -106,7 +109,6 @@ class Dense(Layer):
 
     kernel = Weight()
     bias = Weight()
-    kernel_regularizer = bias_regularizer = activity_regularizer = kernel_constraint = bias_constraint = None
 
     def __init__(
         self,
@@ -115,11 +117,11 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: InitializerLike = "glorot_uniform",
         bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: None = None,
-        bias_regularizer: None = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         *,
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -127,18 +129,16 @@ class Dense(Layer):
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
-        _check.not_implemented(
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
         self.units = _check.positive_integer("units", units)
         self.activation = "linear" if activation is None else _check.choice("activation", activation, ACTIVATIONS)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.activity_regularizer = regularizers.get(activity_regularizer, "activity_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def __call__(self, x: ArrayLike, training: bool = False) -> Array:
         """Compute the output.
@@ -213,6 +213,10 @@ class Dense(Layer):
         dx = (dz @ kernel.T).reshape(x.shape) if need_dx else None
         return Gradients(dx, None, dweights)
 
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the output for an input of this shape, in which None stands for any size."""
+        return (*input_shape[:-1], self.units)
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, as plain data for JSON, in Keras's form, and a seed if there is one."""
         config = super().get_config()
@@ -233,6 +237,8 @@ class Dense(Layer):
 
     def _input(self, x: ArrayLike) -> Array:
         """Return x in the layer's type; its features build the layer if nothing did before."""
+        if type(x) is np.ndarray and x.dtype is self.dtype and x.flags.carray and x.shape[1:] == (self._features,):
+            return x  # the usual case, at little cost
         try:
             ndim = max(np.ndim(x), 2)
         except ValueError:  # no array at all, as _check is going to say
@@ -258,11 +264,9 @@ def _activate(activation: str, z: Array) -> None:
     """Apply the activation in place; a softmax is over the last axis. No exp can overflow."""
     if activation == "relu":
         np.maximum(z, 0.0, out=z)
-    elif activation == "tanh":
-        np.tanh(z, out=z)
-    elif activation == "sigmoid":
-        tail = np.exp(-np.abs(z))
-        np.divide(np.where(z >= 0.0, 1.0, tail), 1.0 + tail, out=z)
+    elif activation in ("tanh", "sigmoid"):
+        flat = z.reshape(-1)
+        _core.activate(activation, flat, flat)
     elif activation == "softmax":
         z -= z.max(axis=-1, keepdims=True)
         np.exp(z, out=z)

@@ -5,10 +5,12 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from fastrnn.constraints import ConstraintLike
 from fastrnn.functional._call import Cell
 from fastrnn.functional._gru import CELLS, EQUATIONS, SOURCE
 from fastrnn.initializers import InitializerLike
 from fastrnn.layers.recurrent import Recurrent, described
+from fastrnn.regularizers import RegularizerLike
 
 
 @described.including(equations=EQUATIONS, source=SOURCE)
@@ -29,7 +31,7 @@ class GRU(Recurrent):
     {activation}
     {recurrent_activation}
     {weights}
-    {not_implemented}
+    {rules}
     {call}
     reset_after : bool, default True
         Whether the gate r resets what comes out of the product with the recurrent kernel, or what goes into it.
@@ -61,13 +63,13 @@ class GRU(Recurrent):
         kernel_initializer: InitializerLike = "glorot_uniform",
         recurrent_initializer: InitializerLike = "orthogonal",
         bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: None = None,
-        recurrent_regularizer: None = None,
-        bias_regularizer: None = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        recurrent_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -83,6 +85,7 @@ class GRU(Recurrent):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_dim: int | None = None,
     ) -> None:
         self._configure(locals())
 

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrnn._check import Array
+from fastrnn.constraints import ConstraintLike
 from fastrnn.functional._call import Cell
 from fastrnn.functional._lstm import CELL, EQUATIONS, SOURCE
 from fastrnn.initializers import InitializerLike
 from fastrnn.layers.recurrent import Recurrent, described
+from fastrnn.regularizers import RegularizerLike
 
 
 @described.including(equations=EQUATIONS, source=SOURCE)
@@ -32,7 +34,7 @@ class LSTM(Recurrent):
     {weights}
     unit_forget_bias : bool, default True
         The biases of the gate f start from 1, whatever bias_initializer says.
-    {not_implemented}
+    {rules}
     {call}
     use_cudnn : "auto" or bool, default "auto"
         Accepted for Keras's sake; it changes nothing.
@@ -63,13 +65,13 @@ class LSTM(Recurrent):
         recurrent_initializer: InitializerLike = "orthogonal",
         bias_initializer: InitializerLike = "zeros",
         unit_forget_bias: bool = True,
-        kernel_regularizer: None = None,
-        recurrent_regularizer: None = None,
-        bias_regularizer: None = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        recurrent_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -84,6 +86,7 @@ class LSTM(Recurrent):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_dim: int | None = None,
     ) -> None:
         self._configure(locals())
 

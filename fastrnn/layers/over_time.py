@@ -11,7 +11,9 @@ from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import SEQUENCES, Keep, Output, documented
 from fastrnn.functional._tape import Gradients
+from fastrnn.layers import tokens
 from fastrnn.layers.base import Layer
+from fastrnn.layers.tokens import Tokens
 
 
 class OverTime(Layer):
@@ -23,6 +25,7 @@ class OverTime(Layer):
     go_backwards: bool
     stateful: bool
     zero_output_for_mask: bool
+    input_dim: int | None = None  # number of input features, if x may be ids of tokens
     _states: list[Array] | None = None
 
     @property
@@ -46,7 +49,7 @@ class OverTime(Layer):
     @abstractmethod
     def _call(
         self,
-        x: ArrayLike,
+        x: ArrayLike | Tokens,
         initial_state: States | None,
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
@@ -96,7 +99,8 @@ class OverTime(Layer):
         Parameters
         ----------
         x : array_like of shape (B, T, I)
-            The sequences. Real numbers of another type than the layer's are converted.
+            The sequences. Real numbers of another type than the layer's are converted. With `input_dim`, also integers
+            (B, T): ids from 0 to I-1 of tokens, each of which stands for a one-hot row.
         initial_state : array_like of shape (B, H), or a list of as many as the layer has states, optional
             The states before the first step. By default the stored states of a stateful layer, else zeros.
         mask : array_like of shape (B, T), optional
@@ -162,7 +166,7 @@ class OverTime(Layer):
         Returns
         -------
         Gradients
-            The tuple (dx, dinitial_state, weights), weights in the order of `weights`.
+            The tuple (dx, dinitial_state, weights), weights in the order of `weights`. For ids of tokens, dx is None.
         """
         return self._backward(dy, tape, dstate, need_dx)
 
@@ -179,9 +183,32 @@ class OverTime(Layer):
     def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
         return states if self.return_state else ()
 
-    def _admit(self, x: ArrayLike) -> Array:
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the output, (B, H), or (B, T, H) with return_sequences; states are not counted."""
+        batch, time = input_shape[:2]
+        return (batch, time, self.units) if self.return_sequences else (batch, self.units)
+
+    def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
+        """Return the mask with return_sequences, as it is even if time is reversed, as Keras does; else None."""
+        return mask if self.return_sequences else None
+
+    def _one_hot(self, x: ArrayLike | Tokens) -> ArrayLike | Tokens:
+        """Take integers of two axes as ids of tokens, if `input_dim` says so; anything else is what it is."""
+        if self.input_dim is None or isinstance(x, Tokens):
+            return x
+        found = np.asarray(x)
+        is_tokens = found.ndim == 2 and found.dtype.kind in "iu"
+        return Tokens(tokens.check("x", found, self.input_dim), None, self.input_dim) if is_tokens else x
+
+    def _admit(self, x: ArrayLike | Tokens) -> Any:
         """Build the layer from its first input, and hold a stateful layer to its batch size."""
-        batch = None if self._states is None else self._states[0].shape[0]
+        batch = None if self.states is None else self.states[0].shape[0]
+        x = self._one_hot(x)
+        if isinstance(x, Tokens):
+            if batch not in (None, len(x.ids)):
+                raise ValueError(f"x must be (batch={batch}, time), got {x.ids.shape}")
+            self.build(x.shape)
+            return x
         found = _check.array("x", x, self.dtype, SEQUENCES, (batch, None, self._features), strided=True)
         self.build(found.shape)
         return found

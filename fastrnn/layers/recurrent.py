@@ -7,14 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrnn import _check, initializers
+from fastrnn import _check, constraints, initializers, regularizers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.functional._call import Cell, Keep, activation_name, plain, run, step
+from fastrnn.constraints import Constraint
+from fastrnn.functional._call import Cell, Dropout, Keep, activation_name, plain, run, step
 from fastrnn.functional._tape import Gradients, backward
 from fastrnn.initializers import Initializer
-from fastrnn.layers.base import Weight, WeightSpecs
+from fastrnn.layers import tokens
+from fastrnn.layers.base import Weight, WeightSpecs, drop
 from fastrnn.layers.over_time import OverTime
+from fastrnn.layers.tokens import Tokens, TokenTape
+from fastrnn.regularizers import Regularizer
 
 described = Parts(
     {
@@ -40,11 +44,13 @@ described = Parts(
             bias_initializer : default "zeros"
                 The same for the bias.
             """,
-        "not_implemented": """
-            kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : None
-                Not implemented yet.
-            kernel_constraint, recurrent_constraint, bias_constraint : None
-                Not implemented yet.
+        "rules": """
+            kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer : default None
+                Whatever `fastrnn.regularizers.get` accepts. Penalties of the weights, and of the outputs of a batch
+                divided by its size, join the loss in `fastrnn.Sequential`.
+            kernel_constraint, recurrent_constraint, bias_constraint : default None
+                Whatever `fastrnn.constraints.get` accepts: what `fastrnn.Sequential` does to the weights after every
+                step.
             """,
         "call": """
             dropout : float, default 0
@@ -75,14 +81,15 @@ described = Parts(
             name : str, optional
                 By default the class's name and a number.
             trainable : bool, default True
-                Kept for whoever updates the weights.
+                Whether training is to change the weights.
+            input_dim : int, optional
+                The number of input features, I. Then x may also hold ids of tokens, integers (B, T) from 0 to I-1,
+                which stand for one-hot rows; they are looked up in the kernel.
 
             Raises
             ------
             TypeError, ValueError
                 If an argument is not one of the above.
-            NotImplementedError
-                If a regularizer or a constraint is not None.
             """,
     }
 )
@@ -130,6 +137,13 @@ class Recurrent(OverTime):
     kernel_initializer: Initializer
     recurrent_initializer: Initializer
     bias_initializer: Initializer
+    kernel_regularizer: Regularizer | None
+    recurrent_regularizer: Regularizer | None
+    bias_regularizer: Regularizer | None
+    activity_regularizer: Regularizer | None
+    kernel_constraint: Constraint | None
+    recurrent_constraint: Constraint | None
+    bias_constraint: Constraint | None
     dropout: float
     recurrent_dropout: float
     return_sequences: bool
@@ -139,6 +153,16 @@ class Recurrent(OverTime):
     unroll: bool
     zero_output_for_mask: bool
     _prepared: tuple[object, Any] = (None, None)  # the version of the weights, and what was made of them
+    _prepared_for_products: tuple[object, Any] = (None, None)  # the same for inputs that `tokens` has projected
+
+    @property
+    def _reads_tokens(self) -> bool:
+        return True
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as plain data for JSON, in Keras's form, and input_dim if it is set."""
+        config = super().get_config()
+        return config if self.input_dim is None else {**config, "input_dim": self.input_dim}
 
     def _configure(self, arguments: dict[str, Any]) -> None:
         """Check a constructor's arguments, its locals, and keep each in an attribute of its name."""
@@ -205,7 +229,7 @@ class Recurrent(OverTime):
 
     def _call(
         self,
-        x: ArrayLike,
+        x: ArrayLike | Tokens,
         initial_state: States | None,
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
@@ -213,28 +237,37 @@ class Recurrent(OverTime):
         keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Array, Sequence[Array], Any]:
+        if self.input_dim is not None:
+            x = self._one_hot(x)
         if self.stateful or self._features is None:
             x = self._admit(x)
             initial_state = self._states if initial_state is None else initial_state
-        elif not (training or self.return_state or keep) and initial_state is mask is lengths is None and into is None:
-            output = plain(self._prepare(), self, x)
+        rows = tokens.gather(self, x, training) if isinstance(x, Tokens) else None
+        weights = self._prepare() if rows is None else rows.weights
+        values: Any = x if rows is None else rows.x
+        keeps = keep or training or self.return_state or self.stateful
+        if not keeps and initial_state is mask is lengths is None and into is None:
+            output = plain(weights, self, values)
             if output is not None:
                 return output, (), None
-        return run(
-            self._prepare(),
+        output, states, tape = run(
+            weights,
             self,
-            x,
+            values,
             initial_state,
             mask,
             lengths,
-            self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None,
+            self._dropout_for(training) if rows is None else rows.dropout,
             self.return_state or self.stateful,
             keep,
             None,
             into,
         )
+        return output, states, tape if rows is None or keep is None else TokenTape.of(x, rows, tape)
 
     def _backward(self, dy: Any, tape: Any, dstate: States | None, need_dx: bool) -> Gradients:
+        if isinstance(tape, TokenTape):
+            return tokens.backward(dy, tape, dstate, need_dx)
         return backward(dy, tape, dstate=dstate, need_dx=need_dx)
 
     def _prepare(self) -> Any:
@@ -249,6 +282,9 @@ class Recurrent(OverTime):
     def _to_pack(self) -> tuple[Array, Array, Array | None]:
         return self._own["kernel"], self._own["recurrent_kernel"], self._own.get("bias")
 
+    def _dropout_for(self, training: bool) -> Dropout | None:
+        return self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None
+
     def _draw_dropout(self, batch: int) -> tuple[Array | None, Array | None]:
         """Draw the factors of x (B, I) and of the states in each gate's product, the same at all time steps.
 
@@ -260,12 +296,11 @@ class Recurrent(OverTime):
         return self._drop(self.dropout, (batch, self._features)), self._drop(self.recurrent_dropout, states)
 
     def _drop(self, rate: float, shape: tuple[int, ...]) -> Array | None:
-        """Draw 0 with probability `rate`, else 1 / (1 - rate), so that the expected factor is 1; None if rate is 0."""
+        """Draw factors of an input; None if rate is 0."""
         if rate == 0:
             return None
         assert self._rng is not None
-        kept = self._rng.random(shape) >= rate
-        return np.multiply(kept, 0 if rate == 1 else 1 / (1 - rate), dtype=self.dtype)
+        return drop(self._rng, rate, shape, self.dtype)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -283,16 +318,13 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "recurrent_activation": activation_name,
     **dict.fromkeys(("kernel_initializer", "recurrent_initializer", "bias_initializer"), _initializer),
     **dict.fromkeys(("dropout", "recurrent_dropout"), _check.rate),
+    "input_dim": lambda name, value: None if value is None else _check.positive_integer(name, value),
     **dict.fromkeys(
-        (
-            "kernel_regularizer",
-            "recurrent_regularizer",
-            "bias_regularizer",
-            "activity_regularizer",
-            "kernel_constraint",
-            "recurrent_constraint",
-            "bias_constraint",
-        ),
-        lambda name, value: _check.not_implemented(**{name: value}),
+        ("kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "activity_regularizer"),
+        lambda name, value: regularizers.get(value, name),
+    ),
+    **dict.fromkeys(
+        ("kernel_constraint", "recurrent_constraint", "bias_constraint"),
+        lambda name, value: constraints.get(value, name),
     ),
 }

@@ -12,6 +12,7 @@ from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
 from fastrnn.layers.composite import Composite, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.recurrent import Recurrent
+from fastrnn.layers.tokens import Tokens
 
 
 class RNNTape(NamedTuple):
@@ -147,14 +148,16 @@ class RNN(Composite):
     def _parts(self) -> dict[str, OverTime]:
         return {f"layers[{i}]": layer for i, layer in enumerate(self.layers)}
 
+    def _part_features(self, features: int) -> list[int]:
+        return [features, *(layer.units for layer in self.layers[:-1])]
+
     def _create(self, features: int) -> None:
-        for layer in self.layers:
-            layer.build((None, None, features))
-            features = layer.units
+        for layer, n in zip(self.layers, self._part_features(features), strict=True):
+            layer.build((None, None, n))
 
     def _call(
         self,
-        x: ArrayLike,
+        x: ArrayLike | Tokens,
         initial_state: States | None,
         mask: ArrayLike | None,
         lengths: ArrayLike | None,
@@ -162,8 +165,8 @@ class RNN(Composite):
         keep: Keep | None = None,
         into: Array | None = None,
     ) -> tuple[Array, Sequence[Array], Any]:
-        x = self._admit(x)
-        B, T, _ = x.shape
+        y = self._admit(x)
+        B, T, _ = y.shape
         used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
         start = self._states if initial_state is None else initial_state
         last: list[Array] = []
@@ -171,10 +174,10 @@ class RNN(Composite):
         for i, (layer, before) in enumerate(
             zip(self.layers, self._checked_states("initial_state", start, B), strict=True)
         ):
-            x, states, tape = run(
+            y, states, tape = run(
                 layer._prepare(),
                 self._options(i),
-                x,
+                y,
                 before,
                 used,
                 None,
@@ -189,7 +192,7 @@ class RNN(Composite):
                 tapes.append(tape)
             if i == 0 and self.go_backwards and used is not None:
                 used = used[:, ::-1]  # the outputs are in processing order
-        return x, last, None if keep is None else RNNTape(tapes)
+        return y, last, None if keep is None else RNNTape(tapes)
 
     def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
         return states if self.return_all_states else super()._shown(states[-len(self.layers[-1]._state_units) :])
