@@ -1,0 +1,539 @@
+"""A model as a whole: what Keras's users do with it, beside its layers one by one."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import fastrnn as fr
+
+V, T = 20, 6
+
+
+def reviews(n=50, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(1, V, (n, T))
+    return x, ((x == 3).any(axis=1)).astype(np.float32)
+
+
+def unequal(n=50, seed=0):
+    x, y = reviews(n, seed)
+    lengths = np.random.default_rng(seed + 1).integers(1, T + 1, n)
+    return [row[:length] for row, length in zip(x, lengths, strict=True)], y
+
+
+def classifier(seed=0, mask_zero=True, **compile):
+    layers = [fr.Embedding(V, 4, mask_zero=mask_zero), fr.SimpleRNN(5), fr.Dense(1, activation="sigmoid")]
+    model = fr.Sequential(layers, seed=seed)
+    model.compile(**{"optimizer": fr.optimizers.Adam(0.01), "loss": "binary_crossentropy", **compile})
+    return model
+
+
+def forecaster(seed=0, **arguments):
+    model = fr.Sequential([fr.SimpleRNN(4, **arguments), fr.Dense(1)], seed=seed)
+    model.compile(fr.optimizers.SGD(0.05), "mse")
+    return model
+
+
+# ---- the model ----
+
+
+def test_layers_one_by_one_and_the_model_are_the_same():
+    x, _ = reviews()
+    model = classifier()
+    model.build((None, None))
+    embedding, rnn, dense = model.layers
+    want = dense(rnn(embedding(x), mask=embedding.compute_mask(x)))
+    np.testing.assert_allclose(model(x), want, atol=1e-6)
+    np.testing.assert_allclose(model.predict(x), want, atol=1e-6)
+    np.testing.assert_allclose(model.predict(x, batch_size=7), want, atol=1e-6)
+
+
+def test_shapes_counts_and_lookup():
+    model = fr.Sequential(name="book")
+    with pytest.raises(ValueError, match="a layer before it is built"):
+        model.build((None, 3))
+    model.add(fr.Input((100, 3)))
+    model.add(fr.SimpleRNN(10, return_sequences=True, name="first"))
+    model.add(fr.SimpleRNN(10))
+    model.add(fr.Dense(2))
+    assert model.built
+    assert model.output_shape == (None, 2)
+    assert model.count_params() == 140 + 210 + 22
+    lines = []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    for part in ('"book"', "first (SimpleRNN)", "(None, 100, 10)", "(None, 10)", "140", "Total params: 372"):
+        assert part in text
+    assert model.get_layer("first") is model.layers[0] is model.get_layer(index=0)
+    for wrong in ({"name": "none"}, {"index": 5}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            model.get_layer(**wrong)
+    with pytest.raises(ValueError, match="first member"):
+        model.add(fr.Input((3,)))
+    assert model.pop().units == 2
+    assert not model.built
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        (lambda: [3], TypeError, "layers must hold layers, got int"),
+        (lambda: [fr.SimpleRNN(3, return_state=True)], ValueError, "returns states"),
+        (lambda: [fr.Dense(3, name="one")] * 2, ValueError, "one is in the model already"),
+    ],
+)
+def test_what_is_no_model(layers, error, message):
+    with pytest.raises(error, match=message):
+        fr.Sequential(layers())
+
+
+def test_weights_are_set_all_or_none():
+    model = classifier()
+    model.build((None, None))
+    before = model.get_weights()
+    wrong = [np.ones_like(w) for w in before[:-1]] + [np.ones(7)]
+    with pytest.raises(ValueError, match=r"weights\[5\] \(bias\)"):
+        model.set_weights(wrong)
+    with pytest.raises(ValueError, match="6 arrays, got 1"):
+        model.set_weights(wrong[:1])
+    for got, want in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(got, want)
+    model.set_weights([np.ones_like(w) for w in before])
+    assert all((w == 1).all() for w in model.weights)
+
+
+def test_a_seed_repeats_everything():
+    x, y = reviews()
+    layers = [lambda: fr.Dropout(0.3), lambda: fr.SimpleRNN(4, dropout=0.2)]
+
+    def curve(seed):
+        model = fr.Sequential([fr.Embedding(V, 4), layers[0](), layers[1](), fr.Dense(1)], seed=seed)
+        model.compile("rmsprop", "mse")
+        return model.fit(x, y, epochs=3, verbose=0).history["loss"]
+
+    assert curve(1) == curve(1) != curve(2)
+
+
+def test_copies_and_pickles_are_apart():
+    x, y = reviews()
+    model = classifier(metrics=["accuracy"])
+    model.fit(x, y, verbose=0)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other.predict(x), model.predict(x))
+        before = model.get_weights()
+        other.fit(x, y, verbose=0)
+        for got, want in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_layers_can_move_to_another_model():
+    x, y = reviews()
+    model = classifier()
+    model.fit(x, y, epochs=2, verbose=0)
+    kept = model.get_weights()[0]
+    model.layers[0].trainable = False
+    second = fr.Sequential([model.layers[0], fr.SimpleRNN(3), fr.Dense(1, activation="sigmoid")], seed=1)
+    second.compile(fr.optimizers.Adam(0.01), "bce")
+    losses = second.fit(x, y, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    np.testing.assert_array_equal(model.get_weights()[0], kept)  # frozen
+    model.compile(fr.optimizers.Adam(0.01), "bce")
+    model.fit(x, y, verbose=0)  # and the first can go on
+    np.testing.assert_array_equal(second.get_weights()[0], kept)
+
+
+# ---- fit ----
+
+
+def manual_fit(model, x, y, size, epochs):
+    """Training written out of the public parts of layers, losses and optimizers."""
+    embedding, rnn, dense = model.layers
+    loss, optimizer = fr.losses.get("bce"), fr.optimizers.Adam(0.01)
+    for _ in range(epochs):
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            e, e_tape = embedding.forward(x[rows])
+            h, h_tape = rnn.forward(e, mask=embedding.compute_mask(x[rows]))
+            p, p_tape = dense.forward(h)
+            _, tape = loss.forward(y[rows], p)
+            back = dense.backward(loss.backward(1.0, tape), p_tape)
+            through = rnn.backward(back.dx, h_tape)
+            table = embedding.backward(through.dx, e_tape)
+            optimizer.apply([*table.weights, *through.weights, *back.weights], model.weights)
+
+
+def test_fit_is_what_its_parts_make():
+    x, y = reviews()
+    model, other = classifier(), classifier()
+    other.build((None, None))
+    model.fit(x, y, batch_size=16, epochs=4, shuffle=False, verbose=0)
+    manual_fit(other, x, y, 16, 4)
+    for got, want in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(got, want, atol=2e-5)
+
+
+def test_every_form_of_the_same_data():
+    x, y = reviews(48)
+    plan = {"epochs": 3, "shuffle": False, "verbose": 0}
+
+    class Batches:
+        def __len__(self):
+            return 3
+
+        def __iter__(self):
+            return iter([(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)])
+
+    def endless():
+        while True:
+            yield from Batches()
+
+    want = classifier().fit(x, y, batch_size=16, **plan).history["loss"]
+    assert classifier().fit(list(x), list(y), batch_size=16, **plan).history["loss"] == want
+    assert classifier().fit(x.tolist(), y[:, None], batch_size=16, **plan).history["loss"] == want
+    assert classifier().fit(Batches(), **plan).history["loss"] == want
+    assert classifier().fit(list(Batches()), **plan).history["loss"] == want
+    assert classifier().fit(endless(), steps_per_epoch=3, **plan).history["loss"] == want
+    weighted = [(*batch, np.ones(16)) for batch in Batches()]
+    np.testing.assert_allclose(classifier().fit(weighted, **plan).history["loss"], want, rtol=1e-6)
+
+
+def test_an_iterator_that_is_used_up_says_so():
+    x, y = reviews(32)
+    batches = iter([(x, y)])
+    with pytest.raises(ValueError, match="no batches"):
+        classifier().fit(batches, epochs=2, verbose=0)
+
+
+def test_unequal_sequences_are_those_padded_with_the_mask():
+    x, y = unequal()
+    padded = fr.utils.pad_sequences(x, maxlen=T, padding="post")
+    plan = {"epochs": 3, "batch_size": 8, "shuffle": False, "verbose": 0, "validation_split": 0.2}
+    for mask_zero in (False, True):  # lengths are known without it
+        model, other = classifier(mask_zero=mask_zero), classifier()
+        got, want = model.fit(x, y, **plan).history, other.fit(padded, y, **plan).history
+        for name in ("loss", "val_loss"):
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-5)
+        np.testing.assert_allclose(model.predict(x), other.predict(padded), atol=1e-5)
+
+
+def test_unequal_series_and_outputs():
+    rng = np.random.default_rng(0)
+    x = [rng.standard_normal((n, 3)) for n in (4, 1, 6, 2, 5)]
+    y = [sequence.sum(axis=1, keepdims=True) for sequence in x]
+    model = fr.Sequential([fr.SimpleRNN(4, return_sequences=True), fr.Dense(1)], seed=0)
+    model.compile(fr.optimizers.SGD(0.1), "mse", metrics=["mae"])
+    history = model.fit(x, y, batch_size=2, epochs=30, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] / 2
+    got = model.predict(x)
+    assert got.shape == (5, 6, 1)
+    for row, sequence in zip(got, x, strict=True):
+        np.testing.assert_allclose(row[: len(sequence)], model(sequence[None])[0], atol=1e-6)
+    # The loss is over the steps that are there.
+    errors = np.concatenate([(row[: len(s)] - t).ravel() for row, s, t in zip(got, x, y, strict=True)])
+    loss, mae = model.evaluate(x, y, batch_size=5)
+    np.testing.assert_allclose([loss, mae], [np.mean(errors**2), np.mean(np.abs(errors))], rtol=1e-5)
+
+
+def test_validation_split_takes_the_last_before_shuffling():
+    x, y = reviews(50)
+    y[40:] = 5.0  # a truth of its own
+    model = fr.Sequential([fr.Embedding(V, 4), fr.SimpleRNN(5), fr.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    history = model.fit(x, y, epochs=1, validation_split=0.2, verbose=0).history
+    assert history["loss"][0] < 3 < 15 < history["val_loss"][0]
+    loss = model.evaluate(x[40:], y[40:])
+    np.testing.assert_allclose(history["val_loss"], [loss], rtol=1e-6)
+
+
+def test_validation_data_and_frequency():
+    x, y = reviews()
+    model = classifier(metrics=["accuracy"])
+    history = model.fit(x, y, epochs=4, validation_data=(x, y), validation_freq=2, verbose=0)
+    assert len(history.history["loss"]) == 4
+    assert len(history.history["val_accuracy"]) == 2
+    weighted = model.fit(x, y, validation_data=(x, y, np.zeros(50)), verbose=0)
+    assert weighted.history["val_loss"] == [0.0]
+    streamed = model.fit(x, y, validation_data=[(x[:10], y[:10]), (x[10:], y[10:])], verbose=0)
+    np.testing.assert_allclose(streamed.history["val_loss"], model.evaluate(x, y)[0], rtol=1e-5)
+
+
+def test_weights_of_samples_and_classes():
+    x, y = reviews()
+    twice, plan = classifier(), {"epochs": 3, "batch_size": 50, "shuffle": False, "verbose": 0}
+    keep = y == 1
+    weights = twice.fit(x, y, sample_weight=np.where(keep, 3.0, 1.0), **plan).history["loss"]
+    classes = classifier().fit(x, y.astype(int), class_weight={1: 3.0}, **plan).history["loss"]
+    np.testing.assert_allclose(weights, classes, rtol=1e-6)
+    # A weight of 3 is as good as being there three times, but for the number that a mean divides by.
+    repeated = np.concatenate([np.arange(50), *[np.flatnonzero(keep)] * 2])
+    loss = classifier().fit(x[repeated], y[repeated], **{**plan, "batch_size": 1000, "epochs": 1}).history["loss"]
+    np.testing.assert_allclose(weights[0] * 50, loss[0] * len(repeated), rtol=1e-5)
+    one_hot = fr.Sequential([fr.Embedding(V, 4), fr.SimpleRNN(4), fr.Dense(2, activation="softmax")], seed=0)
+    one_hot.compile("sgd", "categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"])
+    history = one_hot.fit(x, np.eye(2)[y.astype(int)], class_weight={0: 0.0}, verbose=0).history
+    assert set(history) == {"loss", "accuracy", "weighted_accuracy"}
+
+
+def test_initial_epoch_and_epochs():
+    x, y = reviews()
+    epochs = []
+    model = classifier()
+    callback = fr.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    history = model.fit(x, y, initial_epoch=2, epochs=5, verbose=0, callbacks=[callback])
+    assert epochs == history.epoch == [2, 3, 4]
+
+
+def test_each_epoch_has_every_sample_once_in_an_order_of_its_own():
+    x, y = np.arange(40).reshape(40, 1, 1) / 40, np.arange(40.0)
+    seen = []
+
+    class Spy(fr.losses.MeanSquaredError):
+        def step(self, y_true, y_pred, sample_weight=None):
+            seen.append(np.array(y_true))
+            return super().step(y_true, y_pred, sample_weight)
+
+    model = forecaster()
+    model.compile("sgd", Spy())
+    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    first, second = (np.concatenate(seen[i : i + 3]) for i in (0, 3))
+    assert sorted(first) == sorted(second) == list(y)
+    assert list(first) != list(second) != list(y)
+
+
+def test_stateful_models_carry_states_from_batch_to_batch():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 30, 1)), rng.standard_normal((4, 1))
+    model = fr.Sequential([fr.SimpleRNN(3, stateful=True, return_sequences=True), fr.Dense(1)], seed=0)
+    parts = [model.predict(x[:, i : i + 10], batch_size=4) for i in (0, 10, 20)]
+    model.reset_state()
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), model.predict(x, batch_size=4), atol=1e-6)
+    trained = forecaster(stateful=True)
+    trained.fit(np.concatenate([x, x]), np.concatenate([y, y]), batch_size=4, shuffle=False, verbose=0)
+    assert trained.layers[0].states[0].any()
+    with pytest.raises(ValueError, match=r"x must be .*batch=4"):
+        trained.fit(x[:3], y[:3], verbose=0)
+
+
+# ---- endings ----
+
+
+def test_a_loss_that_is_not_finite_stops_with_an_error_and_harms_nothing():
+    x, y = np.ones((8, 3, 1)), np.ones(8)
+    y[6] = np.inf
+    model = forecaster()
+    model.fit(x[:4], y[:4], verbose=0)
+    with pytest.raises(FloatingPointError, match=r"the loss is inf in epoch 1, step 4: training stops"):
+        model.fit(x, y, batch_size=2, shuffle=False, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    other = forecaster()
+    other.fit(x[:4], y[:4], verbose=0)
+    other.fit(x[:6], y[:6], batch_size=2, shuffle=False, verbose=0)
+    for got, want in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+    history = model.fit(x, y, epochs=3, callbacks=[fr.callbacks.TerminateOnNaN("stop")], shuffle=False, verbose=0)
+    assert history.epoch == [0]
+    y[6] = np.nan
+    with pytest.raises(FloatingPointError, match="the loss is nan"):
+        model.train_on_batch(x, y)
+
+
+class Interrupting(fr.optimizers.Adam):
+    """Is interrupted in the middle of a step."""
+
+    def _update(self, g, w, slots, scratch, learning_rate):
+        if self.iterations == 3:
+            signal.raise_signal(signal.SIGINT)
+        super()._update(g, w, slots, scratch, learning_rate)
+
+
+def test_an_interrupt_waits_for_the_whole_step():
+    x, y = reviews(48)
+    model, other = classifier(optimizer=Interrupting(0.01)), classifier()
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert model.optimizer.iterations == 3
+    other.fit(x[:24], y[:24], batch_size=8, shuffle=False, verbose=0)
+    for got, want in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+    model.fit(x[24:], y[24:], batch_size=8, shuffle=False, verbose=0)  # and it can go on
+    other.fit(x[24:], y[24:], batch_size=8, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(model.predict(x), other.predict(x))
+
+
+def test_an_interrupt_between_steps_leaves_states_and_weights():
+    x, y = np.ones((4, 3, 1)), np.ones(4)
+    model = forecaster(stateful=True)
+    model.fit(x, y, batch_size=4, verbose=0)
+    weights, states = model.get_weights(), model.layers[0].states[0].copy()
+
+    class Interrupted(fr.losses.MeanSquaredError):
+        def step(self, y_true, y_pred, sample_weight=None):
+            signal.raise_signal(signal.SIGINT)
+            return super().step(y_true, y_pred, sample_weight)
+
+    model.compile("sgd", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=4, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].states[0], states)
+    for got, want in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_training_in_another_thread():
+    x, y = reviews()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(classifier().fit(x, y, verbose=0).history["loss"]))
+    thread.start()
+    thread.join()
+    assert results == [classifier().fit(x, y, verbose=0).history["loss"]]
+
+
+# ---- refusals ----
+
+
+def test_arguments_that_do_not_fit():
+    x, y = reviews()
+    model = classifier()
+    for call, error, message in (
+        (lambda: classifier(loss=None).fit(x, y, verbose=0), ValueError, "compiled with a loss"),
+        (lambda: fr.Sequential([fr.Dense(1)]).fit(x, y), ValueError, "compiled first"),
+        (lambda: model.fit(x), ValueError, "y must be given"),
+        (lambda: model.fit(x, y[:-1]), ValueError, "y must be of 50 samples, as x is, got 49"),
+        (lambda: model.fit(x, y, sample_weight=[1.0]), ValueError, "sample_weight must be of 50 samples"),
+        (
+            lambda: model.fit(x, y, sample_weight=y, class_weight={0: 1}, verbose=0),
+            ValueError,
+            "exclude each other",
+        ),
+        (lambda: model.fit(x, y, validation_split=1.5), ValueError, "validation_split must be above 0 and below 1"),
+        (lambda: model.fit(x, y, validation_split=0.99), ValueError, "samples on both sides"),
+        (lambda: model.fit([(x, y)], validation_split=0.5), ValueError, "all samples at once"),
+        (lambda: model.fit(x, y, batch_size=0), ValueError, "batch_size must be a positive integer, got 0"),
+        (lambda: model.fit(x, y, verbose=3), ValueError, "verbose must be"),
+        (lambda: model.fit(x, y, callbacks=[3], verbose=0), TypeError, "callbacks must hold Callback objects, got int"),
+        (lambda: model.fit(x + V, y), ValueError, "x must hold ids from 0 to 19, got 21 to"),
+        (lambda: model.fit(x, np.array(["a"] * 50)), TypeError, "y must hold real numbers"),
+        (lambda: model.fit(np.zeros((0, T), int), np.zeros(0), verbose=0), ValueError, "no batches"),
+        (lambda: model.compile(metrics=["precise"]), ValueError, "metric must be one of"),
+        (lambda: model.compile(loss="lost"), ValueError, "loss must be one of"),
+        (lambda: model.compile("best"), ValueError, "optimizer must be one of"),
+        (lambda: forecaster().fit(np.zeros((4, 3)), np.zeros(4)), ValueError, r"\(batch, time, features\)"),
+        (lambda: forecaster().predict([np.zeros((2, 1)), np.zeros((3, 2))]), ValueError, "differ in length only"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_evaluate_predict_and_batches():
+    x, y = reviews()
+    model = classifier(metrics=["accuracy", "mse"])
+    logs = model.evaluate(x, y, return_dict=True)
+    assert list(logs) == ["loss", "accuracy", "mse"]
+    p = model.predict(x)[:, 0]
+    np.testing.assert_allclose(logs["accuracy"], np.mean((p > 0.5) == y))
+    np.testing.assert_allclose(logs["mse"], np.mean((p - y) ** 2), rtol=1e-5)
+    assert model.evaluate(x, y) == list(logs.values())
+    on_batch = model.train_on_batch(x, y, return_dict=True)
+    np.testing.assert_allclose(list(on_batch.values()), list(logs.values()), rtol=1e-5)
+    assert isinstance(classifier().train_on_batch(x, y), float)
+    assert model.predict(x[:0]).shape == (0, 1)
+    np.testing.assert_array_equal(model.predict(iter([x[:20], x[20:]])), model.predict(x))
+
+
+def test_progress(capsys):
+    x, y = reviews()
+    model = classifier(metrics=["accuracy"])
+    model.fit(x, y, epochs=2, verbose=2, validation_split=0.2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("Epoch 1/2 ")
+    for name in ("loss: ", "accuracy: ", "val_loss: ", "val_accuracy: ", "/step"):
+        assert name in lines[1]
+    model.fit(x, y, epochs=1, verbose=1)
+    assert "2/2 ━━━━━━━━━━━━━━━━━━━━ " in capsys.readouterr().out
+    model.fit([(x, y)] * 3, verbose=1)
+    model.fit(x, y, verbose=0)
+    assert "3/3" in capsys.readouterr().out
+
+
+# ---- files ----
+
+
+def test_a_saved_model_is_the_model(tmp_path):
+    x, y = reviews()
+    model = fr.Sequential(
+        [
+            fr.Embedding(V, 4, mask_zero=True, embeddings_regularizer="l2"),
+            fr.Dropout(0.2),
+            fr.SimpleRNN(5, return_sequences=True, kernel_constraint="max_norm"),
+            fr.TimeDistributed(fr.Dense(3)),
+            fr.SimpleRNN(3),
+            fr.Dense(1, activation="sigmoid"),
+        ],
+        seed=0,
+    )
+    model.compile(fr.optimizers.RMSprop(0.01, momentum=0.5), "bce", metrics=["accuracy", "mae"])
+    model.fit(x, y, verbose=0)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    other = fr.Sequential.load(path)
+    np.testing.assert_array_equal(other.predict(x), model.predict(x))
+    assert other.get_config() == model.get_config()
+    assert other.evaluate(x, y) == model.evaluate(x, y)
+    for m in (model, other):
+        m.layers[1].rate = 0.0
+    plan = {"shuffle": False, "verbose": 0, "epochs": 2}
+    assert other.fit(x, y, **plan).history == model.fit(x, y, **plan).history  # the optimizer goes on
+    with pytest.raises(FileExistsError):
+        model.save(path, overwrite=False)
+    model.save(path, include_optimizer=False)
+    with pytest.raises(ValueError, match="compiled first"):
+        fr.Sequential.load(path).fit(x, y)
+
+
+def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):
+    x, y = reviews()
+    model = classifier()
+    model.fit(x, y, verbose=0)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    before = path.read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    monkeypatch.undo()
+    model.compile(fr.optimizers.SGD(lambda step: 0.1), "bce")
+    with pytest.raises(ValueError, match="learning_rate must be a number or one of"):
+        model.save(path)
+    unbuilt = classifier()
+    with pytest.raises(ValueError, match="no weights yet"):
+        unbuilt.save(path)
+    assert path.read_bytes() == before
+
+
+def test_keras_configs_become_our_models():
+    keras = pytest.importorskip("keras_oracle", reason="the oracle is Keras").keras
+    L = keras.layers
+    theirs = keras.Sequential(
+        [L.Embedding(V, 4, mask_zero=True), L.SimpleRNN(5, kernel_regularizer="l2"), L.Dense(1, activation="sigmoid")]
+    )
+    theirs.build((None, T))
+    described = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in theirs.layers]
+    ours = fr.Sequential.from_config({"layers": described, "build_input_shape": [None, T]})
+    ours.set_weights(theirs.get_weights())
+    x, _ = reviews()
+    x[:, 4:] = 0
+    np.testing.assert_allclose(ours.predict(x), np.asarray(theirs(x)), atol=1e-6)

@@ -1,0 +1,55 @@
+"""Helpers beside Keras's."""
+
+import numpy as np
+import pytest
+
+from fastrnn import utils
+
+SEQUENCES = [[1], [2, 3, 4, 5], [], [6, 7]]
+
+
+@pytest.fixture(scope="module")
+def keras():
+    return pytest.importorskip("keras_oracle", reason="the oracle is Keras").keras.utils
+
+
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("truncating", ["pre", "post"])
+@pytest.mark.parametrize("maxlen", [None, 1, 3, 6])
+def test_padding_is_keras_s(keras, maxlen, padding, truncating):
+    arguments = {"maxlen": maxlen, "padding": padding, "truncating": truncating, "value": 9}
+    got, want = (module.pad_sequences(SEQUENCES, **arguments) for module in (utils, keras))
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == want.dtype
+
+
+def test_padding_rows_of_features_and_other_types(keras):
+    rows = [np.ones((n, 2)) * n for n in (1, 3, 2)]
+    got, want = (module.pad_sequences(rows, dtype="float32", value=-1.0) for module in (utils, keras))
+    np.testing.assert_array_equal(got, want)
+    words = utils.pad_sequences([["a"], ["b", "c"]], dtype=object, value="<pad>")
+    assert words.tolist() == [["<pad>", "a"], ["b", "c"]]
+    assert utils.pad_sequences([]).shape == (0, 0)
+    for arguments, message in (
+        ({"padding": "left"}, "padding must be one of"),
+        ({"truncating": "left"}, "truncating must be one of"),
+        ({"value": "a"}, "value must be a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            utils.pad_sequences(SEQUENCES, **arguments)
+    for wrong in ([1, 2], [np.ones((2, 2)), np.ones((2, 3))]):
+        with pytest.raises(ValueError, match="sequences must"):
+            utils.pad_sequences(wrong)
+
+
+@pytest.mark.parametrize("x", [[0, 2, 1], [[0], [1]], [[0, 1], [3, 1]], 1])
+@pytest.mark.parametrize("num_classes", [None, 5])
+def test_to_categorical_is_keras_s(keras, x, num_classes):
+    got, want = (module.to_categorical(x, num_classes) for module in (utils, keras))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_classes_out_of_range():
+    for x, n in (([0, 3], 3), ([-1], None)):
+        with pytest.raises(ValueError, match="x must hold classes from 0"):
+            utils.to_categorical(x, n)
