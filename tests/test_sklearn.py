@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
-import fastrnn as fr  # noqa: E402
 from fastrnn.sklearn import RNNClassifier, RNNRegressor  # noqa: E402
 
 ESTIMATORS = [RNNClassifier(), RNNRegressor()]
