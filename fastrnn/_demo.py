@@ -18,8 +18,7 @@ from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from fastrnn import Dense, SimpleRNN, set_num_threads
-from fastrnn.losses import SparseCategoricalCrossentropy
+from fastrnn import Dense, Input, Sequential, SimpleRNN, set_num_threads
 from fastrnn.optimizers import Adam
 
 Array: TypeAlias = NDArray[Any]
@@ -50,54 +49,37 @@ def load(seed: int) -> Digits:
 
 
 class Model(Protocol):
-    """What can be trained batch by batch."""
+    """What can be trained epoch by epoch."""
 
     def train(self, x: Array, labels: Array) -> float:
-        """Learn from one batch and return its loss."""
+        """Learn from all samples, in batches in the order given, and return the mean loss."""
 
     def predict(self, x: Array) -> Array:
         """Return the probability of every class, (batch, classes)."""
 
 
 class FastRNN:
-    """Two stacked SimpleRNN layers and a softmax head, of fastrnn's parts."""
+    """Two stacked SimpleRNN layers and a softmax head."""
 
     def __init__(self, features: int, seed: int) -> None:
-        self.layers: list[SimpleRNN | Dense] = [
-            SimpleRNN(UNITS, return_sequences=True, seed=seed),
-            SimpleRNN(UNITS, seed=seed + 1),
-            Dense(CLASSES, activation="softmax", seed=seed + 2),
-        ]
-        for layer, shape in zip(self.layers, [(None, None, features), (None, None, UNITS), (None, UNITS)], strict=True):
-            layer.build(shape)
-        self.loss = SparseCategoricalCrossentropy()
-        self.optimizer = Adam(LEARNING_RATE)
-
-    @property
-    def weights(self) -> list[Array]:
-        return [weight for layer in self.layers for weight in layer.weights]
+        self.model = Sequential(
+            [
+                Input((None, features)),
+                SimpleRNN(UNITS, return_sequences=True),
+                SimpleRNN(UNITS),
+                Dense(CLASSES, activation="softmax"),
+            ],
+            seed=seed,
+        )
+        self.model.compile(Adam(LEARNING_RATE), "sparse_categorical_crossentropy")
+        self.weights = self.model.get_weights()
 
     def train(self, x: Array, labels: Array) -> float:
-        tapes: list[Any] = []
-        y: Any = x
-        for layer in self.layers:
-            y, tape = layer.forward(y)
-            tapes.append(tape)
-        loss, loss_tape = self.loss.forward(labels, y)
-        dy: Any = self.loss.backward(1.0, loss_tape)
-        weight_gradients: list[Array] = []
-        for layer, tape in zip(reversed(self.layers), reversed(tapes), strict=True):
-            gradients = layer.backward(dy, tape, need_dx=layer is not self.layers[0])
-            weight_gradients[:0] = gradients.weights
-            dy = gradients.dx
-        self.optimizer.apply(weight_gradients, self.weights)
-        return float(loss)
+        history = self.model.fit(x, labels, batch_size=BATCH, shuffle=False, verbose=0)
+        return history.history["loss"][0]
 
     def predict(self, x: Array) -> Array:
-        y: Any = x
-        for layer in self.layers:
-            y = layer(y)
-        return np.asarray(y)
+        return self.model.predict(x)
 
 
 class NumPyLoop:
@@ -110,6 +92,11 @@ class NumPyLoop:
         self.steps = 0
 
     def train(self, x: Array, labels: Array) -> float:
+        starts = range(0, len(x), BATCH)
+        losses = [self.step(x[i : i + BATCH], labels[i : i + BATCH]) for i in starts]
+        return sum(loss * len(labels[i : i + BATCH]) for i, loss in zip(starts, losses, strict=True)) / len(x)
+
+    def step(self, x: Array, labels: Array) -> float:
         wx1, wh1, b1, wx2, wh2, b2, w, b = self.weights
         y1 = rnn_forward(x, wx1, wh1, b1)
         y2 = rnn_forward(y1, wx2, wh2, b2)
@@ -182,8 +169,7 @@ class Curve:
     def epoch(self, model: Model, digits: Digits, order: Array) -> Array:
         """Train for one epoch and return the probabilities of the held-out digits; only the training is timed."""
         start = time.perf_counter()
-        batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
-        loss = sum(model.train(digits.x[rows], digits.labels[rows]) * len(rows) for rows in batches) / len(order)
+        loss = model.train(digits.x[order], digits.labels[order])
         self.seconds.append(time.perf_counter() - start)
         self.loss.append(loss)
         probabilities = model.predict(digits.x_held_out)

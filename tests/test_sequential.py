@@ -84,6 +84,8 @@ def test_shapes_counts_and_lookup():
     [
         (lambda: [3], TypeError, "layers must hold layers, got int"),
         (lambda: [fr.SimpleRNN(3, return_state=True)], ValueError, "returns states"),
+        (lambda: [fr.Bidirectional(fr.GRU(3), merge_mode=None)], ValueError, "merge_mode must not be None"),
+        (lambda: [fr.RNN([fr.GRU(3)], return_all_states=True)], ValueError, "returns states"),
         (lambda: [fr.Dense(3, name="one")] * 2, ValueError, "one is in the model already"),
     ],
 )
@@ -474,7 +476,9 @@ def test_a_saved_model_is_the_model(tmp_path):
             fr.Dropout(0.2),
             fr.SimpleRNN(5, return_sequences=True, kernel_constraint="max_norm"),
             fr.TimeDistributed(fr.Dense(3)),
-            fr.SimpleRNN(3),
+            fr.Bidirectional(fr.LSTM(3, return_sequences=True, dropout=0.0), merge_mode="sum"),
+            fr.RNN([fr.GRU(2), fr.SimpleRNN(3)], return_sequences=True),
+            fr.GRU(3, reset_after=False),
             fr.Dense(1, activation="sigmoid"),
         ],
         seed=0,
