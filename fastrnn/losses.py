@@ -124,6 +124,7 @@ class Loss:
         prediction = _array("y_pred", y_pred, dtype)
         if not -prediction.ndim <= self.axis < prediction.ndim or prediction.shape[self.axis] == 0:
             raise ValueError(f"y_pred must have at least one value along axis {self.axis}, got {prediction.shape}")
+        self.check_truth(y_true)
         losses, derivative, valid = self._losses(y_true, prediction)
 
         weight = np.ones((), dtype)
@@ -172,10 +173,20 @@ class Loss:
         gradient: Array = tape.derivative * np.expand_dims(dlosses, tape.axis)
         return gradient.reshape(tape.y_pred_shape)
 
+    def check_truth(self, y_true: ArrayLike) -> None:
+        """Refuse what no prediction could make a truth, in part or as a whole: for many calls of `step`.
+
+        Raises
+        ------
+        ValueError
+            If values are out of range.
+        """
+
     def step(self, y_true: ArrayLike, y_pred: Array, sample_weight: ArrayLike | None = None) -> tuple[float, Array]:
         """Compute what a step of training needs: the value, and its gradient with respect to the prediction.
 
-        These are what `forward` and `backward` compute; without weights, at less cost.
+        These are what `forward` and `backward` compute, for a truth that `check_truth` has seen; without weights, at
+        less cost.
 
         Raises
         ------
@@ -313,10 +324,14 @@ class BinaryCrossentropy(Loss):
         self.label_smoothing = _check.rate("label_smoothing", label_smoothing)
         self.axis = axis
 
+    def check_truth(self, y_true: ArrayLike) -> None:
+        """Refuse what is not from 0 to 1."""
+        truth = _array("y_true", y_true, np.dtype(np.float32))
+        if truth.size and (truth.min() < 0.0 or truth.max() > 1.0):
+            raise ValueError(f"y_true must be from 0 to 1, got {truth.min()} to {truth.max()}")
+
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
         truth, y_pred = _same_shape(y_true, y_pred)
-        if truth.size and (np.minimum.reduce(truth, axis=None) < 0.0 or np.maximum.reduce(truth, axis=None) > 1.0):
-            raise ValueError(f"y_true must be from 0 to 1, got {truth.min()} to {truth.max()}")
         if self.label_smoothing:
             truth = truth * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         if self.from_logits:
@@ -327,7 +342,8 @@ class BinaryCrossentropy(Loss):
         else:
             p = np.minimum(np.maximum(y_pred, _EPSILON), 1.0 - _EPSILON)
             losses = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
-            derivative = (p - truth) / (p * (1.0 - p)) * (p == y_pred)
+            derivative = (p - truth) / (p * (1.0 - p))
+            derivative *= p == y_pred  # clipping has no gradient
         if y_pred.shape[self.axis] > 1:
             derivative /= y_pred.shape[self.axis]
         return _mean(losses, self.axis), derivative, None
@@ -529,6 +545,8 @@ def serialize(loss: Loss) -> dict[str, Any]:
 
 def _array(name: str, value: ArrayLike, dtype: np.dtype[Any]) -> Array:
     """Return value as an array of any shape."""
+    if type(value) is np.ndarray and value.dtype is dtype and value.flags.carray:  # the usual case, at little cost
+        return value
     try:
         ndim = np.ndim(value)
     except ValueError:  # no array at all, as _check is going to say

@@ -37,7 +37,7 @@ def test_an_optimizer_is_what_its_config_says(optimizer):
     again = optimizers.get(optimizers.serialize(optimizer))
     results = []
     for one in (optimizer, again):
-        one.iterations, one._state, one._scratch = 0, [], []
+        one.iterations, one._state, one._scratch, one._known = 0, [], [], None
         w = [np.ones((3, 2)), np.ones(2)]
         for step in range(5):
             one.apply([np.full((3, 2), 0.3), np.arange(2.0) - step], w)

@@ -205,11 +205,12 @@ class Dense(Layer):
             If `dy` does not hold real numbers or has the wrong shape.
         """
         x, kernel, y, activation = tape
-        dy = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
+        if not (type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape):
+            dy = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
         dz = _activation_backward(activation, dy, y).reshape(-1, y.shape[-1])
         dweights = [x.reshape(-1, x.shape[-1]).T @ dz]
         if self.use_bias:
-            dweights.append(dz.sum(axis=0))
+            dweights.append(np.add.reduce(dz, axis=0))
         dx = (dz @ kernel.T).reshape(x.shape) if need_dx else None
         return Gradients(dx, None, dweights)
 

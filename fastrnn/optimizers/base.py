@@ -69,6 +69,7 @@ class Optimizer(ABC):
         self.iterations = 0
         self._state: list[dict[str, Array]] = []  # of every weight, its slots
         self._scratch: list[Array] = []  # shaped as the weights, so that a step allocates nothing
+        self._known: Sequence[Array] | None = None  # the list that was found to fit the slots
 
     @property
     def learning_rate(self) -> float:
@@ -113,6 +114,7 @@ class Optimizer(ABC):
         ]
         if self._clips:
             checked = [np.array(gradient) for gradient in checked]
+        self._known = None  # the user's list may hold other arrays than before
         self.step(checked, weights)
 
     def step(self, gradients: Sequence[Array], weights: Sequence[Array], parts: Sequence[Array] | None = None) -> None:
@@ -121,7 +123,8 @@ class Optimizer(ABC):
         `parts` are the gradients of the single weights, where `weights` are buffers that hold many: views of
         `gradients`, to which alone the difference matters that `clipnorm` makes.
         """
-        self.prepare(weights)
+        if weights is not self._known:
+            self.prepare(weights)
         if self._clips:
             self._clip(gradients if parts is None else parts)
         learning_rate = self.learning_rate
@@ -143,6 +146,7 @@ class Optimizer(ABC):
         ):
             known, got = ([(w.dtype.name, w.shape) for w in arrays] for arrays in (self._scratch, weights))
             raise ValueError(f"weights must be those of the first step, {known}, got {got}")
+        self._known = weights
 
     @abstractmethod
     def _update(self, g: Array, w: Array, slots: dict[str, Array], scratch: Array, learning_rate: float) -> None:

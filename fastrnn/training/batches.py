@@ -28,6 +28,8 @@ class Batch(NamedTuple):
 class Column(Protocol):
     """One thing that is known of all samples: the input, the truth, or the weight."""
 
+    values: Array  # of all samples
+
     def __len__(self) -> int: ...
     def take(self, rows: Rows) -> tuple[Array, Array | None]:
         """Return the array of these samples, and their mask if they are unequal."""
@@ -158,14 +160,22 @@ def samples(
     return found._replace(weight=Plain(_weights_of_classes(found.y.values, class_weight)))
 
 
-def from_iterable(batches: Iterable[Any], admit: Admit, class_weight: Mapping[int, float] | None) -> Iterator[Batch]:
+def from_iterable(
+    batches: Iterable[Any],
+    admit: Admit,
+    class_weight: Mapping[int, float] | None,
+    check_truth: Callable[[Array], None] | None,
+) -> Iterator[Batch]:
     """Return a user's batches: x, (x, y) or (x, y, sample_weight)."""
     for batch in batches:
         parts = batch if isinstance(batch, tuple) else (batch,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"a batch must be (x, y) or (x, y, sample_weight), got {len(parts)} values")
         x, y, weight = (*parts, None, None)[:3]
-        yield samples(x, y, weight, class_weight, admit).take(slice(None))
+        found = samples(x, y, weight, class_weight, admit).take(slice(None))
+        if found.y is not None and check_truth is not None:
+            check_truth(found.y)
+        yield found
 
 
 def count(n: int, size: int) -> int:

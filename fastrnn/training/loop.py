@@ -201,6 +201,8 @@ def train_on_batch(
     _ensure_built(model, x)
     found = batches.samples(x, y, sample_weight, class_weight, model._built_chain().admit)
     batch = found.take(slice(None))
+    if batch.y is not None:
+        _loss_of(model).check_truth(batch.y)
     with WholeSteps() as interrupts:
         loss, y_pred, mask = Stepper(model, interrupts).step(batch)
     meter = Meter(*model._metrics)
@@ -240,7 +242,8 @@ class _Source(NamedTuple):
         if self.samples is not None:
             order = model._generator().permutation(len(self.samples.x)) if self.shuffle else None
             return self.samples.batches(self.size, order)
-        stream = batches.from_iterable(self.stream, model._built_chain().admit, self.class_weight)
+        check = None if model.loss is None else model.loss.check_truth
+        stream = batches.from_iterable(self.stream, model._built_chain().admit, self.class_weight, check)
         return stream if self.steps is None else itertools.islice(stream, self.steps)
 
 
@@ -306,8 +309,10 @@ def _source(
     _ensure_built(model, x)
     chain = model._built_chain()
     found = batches.samples(x, y, sample_weight, class_weight, chain.admit)
-    if found.y is not None and model.loss is not None and model.loss._rounds_truth:
-        found = found._replace(y=found.y.rounded(chain.dtype))  # once, and not in every step
+    if found.y is not None and model.loss is not None:
+        model.loss.check_truth(found.y.values)  # once, and not in every step
+        if model.loss._rounds_truth:
+            found = found._replace(y=found.y.rounded(chain.dtype))
     return _Source(found, size, shuffle, None, batches.count(len(found.x), size), None)
 
 
