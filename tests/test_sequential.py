@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastrnn as fr
+from fastrnn.training import batches
 
 V, T = 20, 6
 
@@ -221,6 +222,13 @@ def test_unequal_sequences_are_those_padded_with_the_mask():
         for name in ("loss", "val_loss"):
             np.testing.assert_allclose(got[name], want[name], rtol=1e-5)
         np.testing.assert_allclose(model.predict(x), other.predict(padded), atol=1e-5)
+
+
+def test_unequal_sequences_are_padded_with_zeros_at_the_end():
+    column = batches.column("x", [np.array([[1.0], [2.0]]), np.array([[3.0]])])
+    values, mask = column.take(np.array([1, 0]))
+    np.testing.assert_array_equal(values, [[[3.0], [0.0]], [[1.0], [2.0]]])
+    np.testing.assert_array_equal(mask, [[True, False], [True, True]])
 
 
 def test_unequal_series_and_outputs():

@@ -6,6 +6,7 @@ from tolerance import unit_roundoff
 
 import fastrnn
 from fastrnn import GRU, LSTM, Bidirectional, Embedding, SimpleRNN
+from fastrnn.layers import tokens
 from fastrnn.layers.tokens import Tokens
 
 E, H, B, T = 5, 7, 6, 9
@@ -160,6 +161,19 @@ def test_wrong_ids(ids, error, message):
     if np.asarray(ids).dtype.kind == "i" and np.ndim(ids) == 2:
         with pytest.raises(error, match=message):
             SimpleRNN(H, input_dim=FEW)(ids)
+
+
+@kinds
+def test_the_table_is_projected_where_that_is_less_work(kind):
+    layer = KINDS[kind](H, seed=0)
+    for vocabulary in (B * T - 1, B * T):
+        embedding = Embedding(vocabulary, E)
+        embedding.build()
+        layer.build((None, None, E))
+        for leaf in layer._leaves():
+            gathered = tokens.gather(leaf, embedding.look_up(np.zeros((B, T), np.intp)), training=True)
+            width = leaf.kernel.shape[1] if vocabulary < B * T else E
+            assert gathered.x.shape == (B, T, width)
 
 
 def test_tokens_tell_their_shape():
