@@ -245,8 +245,8 @@ class Recurrent(OverTime):
         rows = tokens.gather(self, x, training) if isinstance(x, Tokens) else None
         weights = self._prepare() if rows is None else rows.weights
         values: Any = x if rows is None else rows.x
-        keeps = keep or training or self.return_state or self.stateful
-        if not keeps and initial_state is mask is lengths is None and into is None:
+        is_plain = initial_state is mask is lengths is None and keep is None and into is None
+        if is_plain and not (training or self.return_state or self.stateful):
             output = plain(weights, self, values)
             if output is not None:
                 return output, (), None
