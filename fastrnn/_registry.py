@@ -1,9 +1,28 @@
 """Finding a loss, a metric or a regularizer by the name, class or config that a user gives, and describing it again."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 T = TypeVar("T")
+
+
+class Configurable:
+    """What is described by its constructor's arguments: a subclass names them, and keeps each in an attribute."""
+
+    _arguments: ClassVar[tuple[str, ...]] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as plain data that JSON can hold."""
+        return {name: getattr(self, name) for name in self._arguments}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make an object from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
 
 
 class Registry(Generic[T]):

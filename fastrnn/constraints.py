@@ -9,36 +9,25 @@ A constraint is called with a weight and gives an array of its shape::
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
-from fastrnn._registry import Registry
+from fastrnn._registry import Configurable, Registry
 
 ConstraintLike: TypeAlias = "str | Mapping[str, Any] | Constraint | type[Constraint] | None"
 
 _EPSILON = 1e-7  # keras.config.epsilon()
 
 
-class Constraint:
+class Constraint(Configurable):
     """Base of all constraints. A subclass computes in `__call__` the array that satisfies it."""
-
-    _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, w: ArrayLike) -> Array:
         """Compute the nearest weight that is allowed."""
         raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as plain data that JSON can hold."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a constraint from what `get_config` returned."""
-        return cls(**config)
 
 
 class MaxNorm(Constraint):

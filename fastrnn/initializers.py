@@ -18,13 +18,14 @@ from __future__ import annotations  # np.random is imported when something is dr
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastrnn import _check
 from fastrnn._check import Array
+from fastrnn._registry import Configurable
 
 Shape: TypeAlias = tuple[int, ...]
 InitializerLike: TypeAlias = "str | Mapping[str, Any] | Initializer | type | Callable[..., ArrayLike]"
@@ -33,10 +34,8 @@ InitializerLike: TypeAlias = "str | Mapping[str, Any] | Initializer | type | Cal
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(Configurable):
     """Base of all initializers. A subclass fills an array in `_values` and says in `_arguments` how it was made."""
-
-    _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __call__(
         self, shape: Sequence[int], dtype: DTypeLike = "float32", rng: np.random.Generator | None = None
@@ -63,19 +62,6 @@ class Initializer:
 
     def _values(self, shape: Shape, rng: np.random.Generator | None) -> NDArray[np.float64]:
         raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as plain data that JSON can hold."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make an initializer from what `get_config` returned."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 class Constant(Initializer):

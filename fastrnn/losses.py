@@ -228,7 +228,29 @@ class Loss:
         return float(count if valid is None else np.count_nonzero(valid))
 
 
-class MeanSquaredError(Loss):
+class _MeanError(Loss):
+    """Base of losses that depend on y_pred - y_true alone."""
+
+    _rounds_truth = True
+    _name: ClassVar[str]
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: DTypeLike | None = None
+    ) -> None:
+        super().__init__(reduction, self._name if name is None else name, dtype)
+
+    def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
+        truth, y_pred = _same_shape(y_true, y_pred)
+        errors, derivative = self._of(y_pred - truth)
+        derivative /= y_pred.shape[-1]
+        return _mean(errors, -1), derivative, None
+
+    def _of(self, difference: Array) -> tuple[Array, Array]:
+        """Compute the error of a difference and its derivative."""
+        raise NotImplementedError
+
+
+class MeanSquaredError(_MeanError):
     """The mean over the last axis of (y_true - y_pred)².
 
     `y_true` is shaped as `y_pred`, (batch, ..., outputs); either may lack a last axis of length 1.
@@ -239,25 +261,13 @@ class MeanSquaredError(Loss):
         As for `Loss`.
     """
 
-    _rounds_truth = True
+    _name = "mean_squared_error"
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_error",
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(reduction, name, dtype)
-
-    def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
-        truth, y_pred = _same_shape(y_true, y_pred)
-        difference = y_pred - truth
-        losses = _mean(np.square(difference), -1)
-        difference *= 2.0 / difference.shape[-1]
-        return losses, difference, None
+    def _of(self, difference: Array) -> tuple[Array, Array]:
+        return np.square(difference), 2.0 * difference
 
 
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(_MeanError):
     """The mean over the last axis of abs(y_true - y_pred).
 
     `y_true` is shaped as `y_pred`, (batch, ..., outputs); either may lack a last axis of length 1. Where they
@@ -269,23 +279,10 @@ class MeanAbsoluteError(Loss):
         As for `Loss`.
     """
 
-    _rounds_truth = True
+    _name = "mean_absolute_error"
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_error",
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(reduction, name, dtype)
-
-    def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
-        truth, y_pred = _same_shape(y_true, y_pred)
-        difference = y_pred - truth
-        losses = _mean(np.abs(difference), -1)
-        derivative = np.sign(difference)
-        derivative /= difference.shape[-1]
-        return losses, derivative, None
+    def _of(self, difference: Array) -> tuple[Array, Array]:
+        return np.abs(difference), np.sign(difference)
 
 
 class BinaryCrossentropy(Loss):

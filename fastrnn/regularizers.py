@@ -8,21 +8,20 @@ A regularizer is called with an array and gives a number::
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
-from fastrnn._registry import Registry
+from fastrnn._registry import Configurable, Registry
 
 RegularizerLike: TypeAlias = "str | Mapping[str, Any] | Regularizer | type[Regularizer] | None"
 
 
-class Regularizer:
+class Regularizer(Configurable):
     """Base of all regularizers: the penalty l1 · sum(abs(w)) + l2 · sum(w²), of which a subclass may lack a part."""
 
-    _arguments: ClassVar[tuple[str, ...]] = ()
     l1 = 0.0
     l2 = 0.0
 
@@ -42,19 +41,6 @@ class Regularizer:
         if self.l1:
             gradient += np.sign(w) * w.dtype.type(self.l1)
         return gradient
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as plain data that JSON can hold."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a regularizer from what `get_config` returned."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 class L1(Regularizer):

@@ -74,6 +74,11 @@ class Sequential:
     ValueError
         If a layer returns states, which nothing could take, or is given twice.
 
+    Notes
+    -----
+    The first training moves the layers' weights into one buffer, so that an optimizer's step is one pass over it.
+    Arrays that were taken from `weights` before are copies from then on.
+
     Examples
     --------
     >>> import numpy as np

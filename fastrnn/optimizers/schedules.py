@@ -6,28 +6,17 @@ cannot hold it.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any
 
-from fastrnn._registry import Registry
+from fastrnn._registry import Configurable, Registry
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configurable):
     """Base of all schedules. A subclass computes the rate in `__call__`."""
-
-    _arguments: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, step: int) -> float:
         """Compute the learning rate of a step; the first is step 0."""
         raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as plain data that JSON can hold."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a schedule from what `get_config` returned."""
-        return cls(**config)
 
 
 class ExponentialDecay(LearningRateSchedule):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastrnn.optimizers import Optimizer
     from fastrnn.sequential import Sequential
 
-_BLOCK = 2**19  # values of the input that a batch of a prediction has at most, if there are no states
+_BLOCK = 2**17  # values of the input that a batch of a prediction has at most, if there are no states
 
 
 class Plan(NamedTuple):
