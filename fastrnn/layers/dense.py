@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check, _core, constraints, initializers, regularizers
 from fastrnn._check import Array
+from fastrnn._products import product, transposed_product
 from fastrnn.constraints import ConstraintLike
 from fastrnn.functional import Gradients
 from fastrnn.functional._call import ACTIVATIONS as RECURRENT_ACTIVATIONS
@@ -80,7 +81,8 @@ class Dense(Layer):
 
     Notes
     -----
-    The products are NumPy's, and so are their threads: those of its BLAS, which `fastrnn.set_num_threads` does not set.
+    The products are NumPy's, and so are the threads of large ones: those of its BLAS, which `fastrnn.set_num_threads`
+    does not set.
 
     Examples
     --------
@@ -208,10 +210,10 @@ class Dense(Layer):
         if not (type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape):
             dy = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
         dz = _activation_backward(activation, dy, y).reshape(-1, y.shape[-1])
-        dweights = [x.reshape(-1, x.shape[-1]).T @ dz]
+        dweights = [transposed_product(x.reshape(-1, x.shape[-1]), dz)]
         if self.use_bias:
             dweights.append(np.add.reduce(dz, axis=0))
-        dx = (dz @ kernel.T).reshape(x.shape) if need_dx else None
+        dx = product(dz, kernel.T).reshape(x.shape) if need_dx else None
         return Gradients(dx, None, dweights)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -250,7 +252,7 @@ class Dense(Layer):
         return found
 
     def _output(self, x: Array, kernel: Array) -> Array:
-        z: Array = x.reshape(-1, x.shape[-1]) @ kernel
+        z = product(x.reshape(-1, x.shape[-1]), kernel)
         if self.use_bias:
             z += self._arrays["bias"]
         _activate(self.activation, z)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
+from fastrnn._products import product, transposed_product
 from fastrnn.functional._tape import Gradients
 from fastrnn.functional._tape import backward as backward_through_time
 
@@ -101,7 +102,7 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
         assert of_tokens is not None
         factor = np.take_along_axis(of_tokens, ids, axis=1)[:, :, None]
         dropout = lambda batch: (None, of_states)  # noqa: E731
-    x = _take(kernel if table is None else table @ kernel, ids)
+    x = _take(kernel if table is None else product(table, kernel), ids)
     if factor is not None:
         x *= factor
     return _Gathered(x, _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
@@ -119,8 +120,8 @@ def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) 
     drows = add_rows(ids, gradients.dx if factor is None else gradients.dx * factor, V)
     if table is None:
         return Gradients(None, gradients.dinitial_state, [drows, *gradients.weights[1:]])
-    dtable = drows @ kernel.T if need_dx else None
-    return Gradients(dtable, gradients.dinitial_state, [table.T @ drows, *gradients.weights[1:]])
+    dtable = product(drows, kernel.T) if need_dx else None
+    return Gradients(dtable, gradients.dinitial_state, [transposed_product(table, drows), *gradients.weights[1:]])
 
 
 def add_rows(ids: Array, rows: Array, vocabulary: int) -> Array:
