@@ -17,8 +17,11 @@ _FEWEST_ROWS = 16  # of a piece; smaller pieces would cost more than they save
 
 def product(a: Array, b: Array) -> Array:
     """Return a b for matrices (m, k) and (k, n)."""
-    rows = _rows(a.shape[0], b.size, b.shape[1])
-    if rows >= len(a):
+    m = len(a)
+    if m * b.size <= _ALONE_VECTOR:
+        return a @ b
+    rows = _rows(m, b.size, b.shape[1])
+    if rows >= m:
         return a @ b
     result = np.empty((len(a), b.shape[1]), a.dtype)
     for start in range(0, len(a), rows):
@@ -28,7 +31,10 @@ def product(a: Array, b: Array) -> Array:
 
 def transposed_product(a: Array, b: Array) -> Array:
     """Return aᵀ b for matrices (k, m) and (k, n): a sum over their rows."""
-    rows = _rows(a.shape[0], a.shape[1] * b.shape[1], min(a.shape[1], b.shape[1]))
+    m, n = a.shape[1], b.shape[1]
+    if len(a) * m * n <= _ALONE_VECTOR:
+        return a.T @ b
+    rows = _rows(len(a), m * n, min(m, n))
     if rows >= len(a):
         return a.T @ b
     result: Array = a[:rows].T @ b[:rows]

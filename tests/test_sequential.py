@@ -396,6 +396,27 @@ def test_an_interrupt_between_steps_leaves_states_and_weights():
         np.testing.assert_array_equal(got, want)
 
 
+def test_an_interrupt_between_layers_leaves_the_states_of_the_first():
+    x, y = np.ones((4, 3, 1)), np.ones(4)
+
+    class Interrupted(fr.Dropout):
+        asked = False
+
+        def forward(self, x, training=True):
+            if self.asked:
+                signal.raise_signal(signal.SIGINT)
+            return super().forward(x, training)
+
+    model = fr.Sequential([fr.SimpleRNN(3, stateful=True), Interrupted(0.0), fr.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    model.fit(x, y, batch_size=4, verbose=0)
+    states = model.layers[0].states[0].copy()
+    model.layers[1].asked = True
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=4, verbose=0)
+    np.testing.assert_array_equal(model.layers[0].states[0], states)
+
+
 def test_training_in_another_thread():
     x, y = reviews()
     results = []

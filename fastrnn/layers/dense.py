@@ -252,7 +252,7 @@ class Dense(Layer):
         return found
 
     def _output(self, x: Array, kernel: Array) -> Array:
-        z = product(x.reshape(-1, x.shape[-1]), kernel)
+        z = product(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), kernel)
         if self.use_bias:
             z += self._arrays["bias"]
         _activate(self.activation, z)

@@ -70,10 +70,10 @@ class Stepper:
         If anything ends it early, the model is as before.
         """
         states = [layer._states for layer in self._stateful]  # type: ignore[attr-defined] # it is Recurrent
-        done = self.chain.forward(batch.x, batch.mask)
+        parameters = self.parameters
         try:
             assert batch.y is not None
-            parameters = self.parameters
+            done = self.chain.forward(batch.x, batch.mask)
             value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.mask))
             self.chain.backward(dy, done, parameters.gradients, parameters.first)
             total = value + done.penalty
