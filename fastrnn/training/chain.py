@@ -115,7 +115,7 @@ class Chain:
                 dy = dx  # type: ignore[assignment] # None only behind the last turn
             for view, gradient in zip(gradients[i], found, strict=True):
                 if view is not None:
-                    np.copyto(view, gradient)
+                    view[...] = gradient
 
     def _enter(self, x: Array) -> Array | Tokens:
         first = self.links[0].layer
