@@ -71,17 +71,13 @@ static void find_before(const frnn_backward *g, frnn_range steps, frnn_range row
     }
 }
 
-static void fetch(const char *from, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
-}
-
 /* Asks for what the steps before this one will read: rows that lie as far apart as the sequences. */
 static void fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
     const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
     const size_t bytes = (share.columns.last - share.columns.first) * size;
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        if (step >= 1 && g->gradients->dy) fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
-        if (step >= 2) fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
+        if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
+        if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
     }
 }
 

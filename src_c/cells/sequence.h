@@ -46,6 +46,11 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
 }
 
+/* Asks for memory that will be read soon. */
+static inline void frnn_fetch(const char *from, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+}
+
 /* Elements from one row of `width` to the next in memory of our own: rows that are a large power of two apart would get
  * into each other's way in the caches. */
 size_t frnn_pitch(const frnn_plan *plan, size_t width);

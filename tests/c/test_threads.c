@@ -117,6 +117,8 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         guard_at_end(option & 1);
         if (effort == FULL || option == 3) check_call(kernels, &o, 3);
     }
+    /* A busy machine's threads may come too late, and are then asked for less often. */
+    for (int i = 0; i < 100 && alive && started + threads_alive() - alive < 2; i++) check_call(kernels, &o, 3);
     if (alive) { /* ThreadSanitizer has a thread of its own */
         started += threads_alive() - alive;
         CHECK(started >= 2, "%zu threads were started to help the caller, expected 2", started);
