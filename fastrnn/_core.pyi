@@ -158,34 +158,3 @@ def backward_steps(weights: Weights, batch: int) -> int:
     A sequence that is cut at multiples of it, its segments taken last to first with `accumulate` in all calls but the
     first, gives the same bits as in one call.
     """
-
-def simple_rnn_forward(
-    weights: SimpleRNNWeights,
-    x: _Array,
-    y: _Array | None,
-    h_last: _Array | None,
-    h0: _Array | None,
-    mask: _Array | None,
-    dropout: _Array | None,
-    activation: str,
-    go_backwards: bool,
-    zero_output_for_mask: bool,
-) -> None: ...
-def simple_rnn_backward(
-    weights: SimpleRNNWeights,
-    x: _Array,
-    y: _Array,
-    h0: _Array | None,
-    mask: _Array | None,
-    dropout: _Array | None,
-    activation: str,
-    go_backwards: bool,
-    zero_output_for_mask: bool,
-    dy: _Array | None,
-    dh_last: _Array | None,
-    dx: _Array | None,
-    dh0: _Array,
-    dkernel: _Array,
-    drecurrent: _Array,
-    dbias: _Array | None,
-) -> None: ...

@@ -668,18 +668,3 @@ def step(Weights weights not None, x, before, after, str activation, str recurre
     finally:
         release(&a)
     return written
-
-
-# ---- SimpleRNN ----
-
-def simple_rnn_forward(SimpleRNNWeights weights not None, x, y, h_last, h0, mask, dropout, str activation,
-                       bint go_backwards, bint zero_output_for_mask):
-    forward(weights, x, y, (h_last,), (h0,), mask, dropout, None, activation, "linear", go_backwards,
-            zero_output_for_mask)
-
-
-def simple_rnn_backward(SimpleRNNWeights weights not None, x, y not None, h0, mask, dropout, str activation,
-                        bint go_backwards, bint zero_output_for_mask, dy, dh_last, dx, dh0 not None,
-                        dkernel not None, drecurrent not None, dbias):
-    backward(weights, x, y, None, (h0,), mask, dropout, activation, "linear", go_backwards, zero_output_for_mask, dy,
-             (dh_last,), dx, (dh0,), dkernel, drecurrent, dbias, False)
