@@ -75,12 +75,10 @@ class Stepper:
             assert batch.y is not None
             done = self.chain.forward(batch.x, batch.mask)
             value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.mask))
+            total = _finite(value + done.penalty)  # before gradients are made of it
             self.chain.backward(dy, done, parameters.gradients, parameters.first)
-            total = value + done.penalty
             if parameters.rules:
-                total += parameters.regularize()
-            if not math.isfinite(total):
-                raise FloatingPointError(f"the loss is {total}")
+                total = _finite(total + parameters.regularize())
         except BaseException:
             for layer, state in zip(self._stateful, states, strict=True):
                 layer._states = state  # type: ignore[attr-defined]
@@ -359,3 +357,9 @@ def _lengthened(y: Array, time: int) -> Array:
         return y
     padding = np.zeros((len(y), time - y.shape[1], *y.shape[2:]), y.dtype)
     return np.concatenate([y, padding], axis=1)
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}")
+    return loss

@@ -45,15 +45,19 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
             for (int v = 0; v < vectors; v++) __builtin_prefetch(b + PANEL + v * LANES);
         }
     }
+    VEC sums[ROWS][VECTORS]; /* in memory: unrolled, all that follows would be most of the function */
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) {
-        if ((size_t)r >= g->rows) break;
-        REAL *c = (REAL *)g->c + r * g->stride;
         FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) {
+        for (int v = 0; v < vectors; v++) sums[r][v] = acc[r][v];
+    }
+    _Pragma("GCC unroll 1") for (size_t r = 0; r < g->rows; r++) {
+        REAL *c = (REAL *)g->c + r * g->stride;
+        _Pragma("GCC unroll 1") for (int v = 0; v < vectors; v++) {
             const size_t some = F(lanes_left)(g->columns, v * LANES);
-            if (!g->fresh) acc[r][v] = acc[r][v] + F(load_some)(c + v * LANES, some);
-            F(store_some)(c + v * LANES, acc[r][v], some);
+            VEC sum = sums[r][v];
+            if (!g->fresh) sum = sum + F(load_some)(c + v * LANES, some);
+            F(store_some)(c + v * LANES, sum, some);
         }
     }
 }
