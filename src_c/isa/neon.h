@@ -49,12 +49,11 @@ static inline v_f64 v_set1_f64(double s) { return vdupq_n_f64(s); }
 static inline v_f64 v_load_f64(const double *p) { return vld1q_f64(p); }
 static inline void v_store_f64(double *p, v_f64 a) { vst1q_f64(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) {
-    (void)n; /* only one lane can be asked for */
-    return vsetq_lane_f64(*p, vdupq_n_f64(0), 0);
+    return n < LANES_f64 ? vsetq_lane_f64(*p, vdupq_n_f64(0), 0) : vld1q_f64(p);
 }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) {
-    (void)n;
-    *p = vgetq_lane_f64(a, 0);
+    if (n < LANES_f64) *p = vgetq_lane_f64(a, 0);
+    else vst1q_f64(p, a);
 }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmaq_f64(c, a, b); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
