@@ -2,7 +2,7 @@
 
 Every array must be aligned, native, of the weights' dtype and dense; arrays of sequences (B, T, ...) may have any
 strides but the last. `_check` makes them so. What does not fit raises ValueError, and nothing is read or written. Calls
-release the GIL once.
+release the GIL once, unless they are over in some microseconds.
 """
 
 from typing import Any, Final, Self, final

@@ -3,7 +3,7 @@
 
 Arrays come through Python's buffer protocol, the one beneath memoryviews: one code serves both dtypes, and nothing here
 depends on NumPy's headers. A call takes all its buffers, checks them against the sizes of the weights, computes with
-the GIL released once, and gives the buffers back.
+the GIL released once, unless that would take as long as the computation, and gives the buffers back.
 """
 
 cimport cython
