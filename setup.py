@@ -34,7 +34,7 @@ class BuildPy(build_py):
 core = Extension(
     "fastrnn._core",
     sources=["fastrnn/_core.pyx", *sorted(glob("src_c/**/*.c", recursive=True))],
-    depends=sorted(glob("src_c/**/*.h", recursive=True) + glob("fastrnn/*.pxd")),
+    depends=sorted(glob("src_c/**/*.h", recursive=True) + glob("fastrnn/*.px[di]")),
     include_dirs=["src_c"],
     extra_compile_args=CFLAGS,
     extra_link_args=["-pthread", "-s"],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrnn import constraints, functional, initializers, layers, regularizers
 from fastrnn._version import __version__
-from fastrnn.config import get_include, get_num_threads, set_num_threads, show_config
+from fastrnn.config import free_memory, get_include, get_num_threads, set_num_threads, show_config
 from fastrnn.functional import Gradients
 from fastrnn.layers import (
     GRU,
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "constraints",
+    "free_memory",
     "functional",
     "get_include",
     "get_num_threads",

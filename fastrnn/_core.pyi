@@ -32,8 +32,16 @@ def work_alone(thread: int, yes: bool) -> None:
     """Let calls that a thread makes use this thread only, because there are others beside it."""
 
 def may_go_on(thread: int) -> None: ...
-def address(array: _Array) -> int: ...
+def free_spare() -> int:
+    """Give the blocks that wait for the next call back to the system, and return how many bytes those are."""
+
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
+
+@final
+class Memory:
+    """So many bytes, as a buffer that starts with a cache line. Freed, they may wait for the next call."""
+
+    def __new__(cls, bytes: int, /) -> Self: ...
 
 @disjoint_base
 class Weights:

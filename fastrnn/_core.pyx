@@ -11,6 +11,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT,
     PyBUF_STRIDES,
     PyBUF_WRITABLE,
+    PyBuffer_FillInfo,
     PyBuffer_IsContiguous,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -18,7 +19,7 @@ from cpython.buffer cimport (
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint8_t, uintptr_t
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memmove, memset
 
 from numpy import dtype as numpy_dtype
 from numpy import empty, ndarray
@@ -32,9 +33,6 @@ cdef extern from "Python.h":
     void PyErr_SetNone(object type)
     unsigned long PyThread_get_thread_ident()
     const Py_ssize_t PY_SSIZE_T_MAX
-
-cdef extern from "stdlib.h":
-    void *aligned_alloc(size_t alignment, size_t size)
 
 cdef extern from *:
     """
@@ -56,6 +54,9 @@ cdef dict ACTIVATIONS = {"linear": FRNN_LINEAR, "relu": FRNN_RELU, "tanh": FRNN_
 
 cdef const frnn_api *get_api() noexcept nogil:
     return api
+
+
+include "_blocks.pxi"
 
 
 # ---- settings of the process ----
@@ -244,26 +245,6 @@ cdef Py_buffer *sequences(arrays *a, object array, str name, access mode, Py_ssi
     return take(a, array, name, mode, 3, shape)
 
 
-cdef void *allocate(size_t bytes) except NULL:
-    # Also nothing at all gets an address.
-    cdef void *memory
-    if bytes > <size_t> PY_SSIZE_T_MAX - 64:
-        raise MemoryError(f"could not allocate {bytes} bytes")
-    memory = aligned_alloc(64, (bytes // 64 + 1) * 64)
-    if memory == NULL:
-        raise MemoryError(f"could not allocate {bytes} bytes")
-    return memory
-
-
-def address(array):
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    try:
-        return <uintptr_t> view.buf
-    finally:
-        PyBuffer_Release(&view)
-
-
 def activate(str activation not None, x, out):
     cdef arrays a
     cdef void *source
@@ -287,6 +268,7 @@ def activate(str activation not None, x, out):
 cdef class Weights:
     cdef const frnn_cell *cell
     cdef const frnn_kernels *kernels
+    cdef block memory
     cdef void *prepared
     cdef readonly Py_ssize_t inputs
     cdef readonly Py_ssize_t units
@@ -320,7 +302,8 @@ cdef class Weights:
         try:
             self.take(&a, kernel, recurrent_kernel, bias, from_)
             check(cell.prepared_size(&plan, &bytes))
-            self.prepared = allocate(bytes)
+            allocate(&self.memory, bytes)
+            self.prepared = self.memory.memory
             with nogil:
                 status = cell.prepare(&plan, from_[0], from_[1], from_[2], self.prepared)
             check(status)
@@ -331,7 +314,7 @@ cdef class Weights:
         return 0
 
     def __dealloc__(self):
-        free(self.prepared)
+        give_back(&self.memory)
 
     @property
     def gates(self):
@@ -474,17 +457,19 @@ cdef int run_forward(Weights weights, call *c, void *h_last, void *c_last) excep
     cdef size_t[ROOM] room
     cdef size_t bytes
     cdef void *scratch = <void *> ((<uintptr_t> room + 63) // 64 * 64)
-    cdef void *allocated = NULL
+    cdef block allocated
     cdef frnn_status status
     check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
+    allocated.memory = NULL
     if bytes > sizeof(room) - 64:
-        scratch = allocated = allocate(bytes)
+        allocate(&allocated, bytes)
+        scratch = allocated.memory
     if is_short(weights, c):
         status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
     else:
         with nogil:
             status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
-    free(allocated)
+    give_back(&allocated)
     return check(status)
 
 
@@ -565,8 +550,9 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
     cdef Py_buffer *view
     cdef pointer[2] found
     cdef Py_ssize_t columns = weights.cell.gates * weights.units
-    cdef void *scratch = NULL
+    cdef block scratch
     cdef size_t bytes
+    scratch.memory = NULL
     memset(&g, 0, sizeof(g))
     begin(&a, weights)
     try:
@@ -585,15 +571,15 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
         g.db = weights.bias(&a, dbias, "dbias", WRITE)
         g.accumulate = accumulate
         check(weights.cell.backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
-        scratch = allocate(bytes)
+        allocate(&scratch, bytes)
         if is_short(weights, &c):
-            status = weights.cell.backward(&c.plan, &c.tape, &g, scratch)
+            status = weights.cell.backward(&c.plan, &c.tape, &g, scratch.memory)
         else:
             with nogil:
-                status = weights.cell.backward(&c.plan, &c.tape, &g, scratch)
+                status = weights.cell.backward(&c.plan, &c.tape, &g, scratch.memory)
         check(status)
     finally:
-        free(scratch)
+        give_back(&scratch)
         release(&a)
 
 

@@ -46,6 +46,20 @@ def get_num_threads() -> int:
     return _core.get_num_threads()
 
 
+def free_memory() -> int:
+    """Give memory that waits for the next calls back to the system.
+
+    Fresh memory is dear, so fastrnn keeps up to 256 MB of what its calls have used and nobody uses any more: scratch,
+    prepared weights and results. Nothing that is computed depends on it.
+
+    Returns
+    -------
+    int
+        How many bytes that was.
+    """
+    return _core.free_spare()
+
+
 def get_include() -> str:
     """Return the folder of fastrnn.h, for compiling C or Cython code against this package."""
     installed = os.path.join(_PACKAGE, "include")

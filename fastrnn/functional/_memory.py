@@ -1,5 +1,6 @@
 """Where results are written: into the caller's array if that is safe, else into new ones that suit the core."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from fastrnn._check import Array
 # Multiply-adds that are over before anybody wants to interrupt them. A longer call may end by KeyboardInterrupt, so it
 # does not work in the caller's array, which must not be left half-written.
 UNINTERRUPTED = 2**24
-_CACHE_LINE = 64
 WORTH_ALIGNING = 2**15  # bytes
 
 
@@ -24,14 +24,11 @@ def target(out: Array | None, dtype: np.dtype[Any], axes: _check.Axes, shape: tu
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Allocate an array that, if it is not small, starts with a cache line, so that vectors do not straddle two."""
-    array = np.empty(shape, dtype)
-    if array.nbytes < WORTH_ALIGNING:
-        return array
-    size = array.nbytes
-    del array
-    memory = np.empty(size + _CACHE_LINE, np.uint8)
-    return np.ndarray(shape, dtype, memory, -_core.address(memory) % _CACHE_LINE)
+    """Allocate an array; one that is not small starts with a cache line, so that vectors do not straddle two."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < WORTH_ALIGNING:
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, _core.Memory(size))  # type: ignore[arg-type] # it is a buffer
 
 
 def deliver(result: Array, out: Array | None) -> Array:
