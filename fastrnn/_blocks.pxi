@@ -25,7 +25,7 @@ cdef struct block:
 cdef enum:
     CACHE_LINE = 64
     LARGE_PAGE = 2 * 1024 * 1024
-    LEAST_SPARE = 128 * 1024  # smaller blocks are malloc's own business
+    LEAST_SPARE = 32 * 1024  # smaller blocks are malloc's own business
     SPARE = 16  # blocks kept,
 
 cdef size_t MOST_SPARE = 256 * 1024 * 1024  # and bytes in all
@@ -44,6 +44,26 @@ cdef block take_spare(int i) noexcept:
     return taken
 
 
+cdef bint find_memory(block *b) noexcept:
+    # NULL if there is none.
+    b.memory = NULL
+    if b.bytes > <size_t> PY_SSIZE_T_MAX - LARGE_PAGE:
+        return False
+    if posix_memalign(&b.memory, LARGE_PAGE if b.bytes >= LARGE_PAGE else CACHE_LINE, b.bytes):
+        b.memory = NULL
+        return False
+    if b.bytes >= LARGE_PAGE:
+        prefer_large_pages(b.memory, b.bytes)
+    return True
+
+
+def free_spare():
+    freed = spare_bytes
+    while spares:
+        free(take_spare(0).memory)
+    return freed
+
+
 cdef int allocate(block *b, size_t bytes) except -1:
     # Also nothing at all gets an address.
     cdef int i, best = -1
@@ -54,13 +74,8 @@ cdef int allocate(block *b, size_t bytes) except -1:
         b[0] = take_spare(best)
         return 0
     b.bytes = bytes + 1
-    if bytes > <size_t> PY_SSIZE_T_MAX - LARGE_PAGE or posix_memalign(
-        &b.memory, LARGE_PAGE if bytes >= LARGE_PAGE else CACHE_LINE, b.bytes
-    ):
-        b.memory = NULL
+    if not find_memory(b) and (free_spare() == 0 or not find_memory(b)):
         raise MemoryError(f"could not allocate {bytes} bytes")
-    if bytes >= LARGE_PAGE:
-        prefer_large_pages(b.memory, b.bytes)
     return 0
 
 
@@ -74,13 +89,6 @@ cdef void give_back(block *b) noexcept:
     spare[spares] = b[0]
     spares += 1
     spare_bytes += b.bytes
-
-
-def free_spare():
-    freed = spare_bytes
-    while spares:
-        free(take_spare(0).memory)
-    return freed
 
 
 @cython.final
