@@ -4,11 +4,19 @@
 
 #include "cells/gates.h"
 
+/* Steps of a chunk that may as well be some more. */
+enum { LONG_CHUNK = 16 };
+
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
     f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
+    /* No small chunk is left over: it would take as long as a large one to read the weights. */
+    if (f.steps >= LONG_CHUNK && plan->T > f.steps) {
+        const size_t chunks = (plan->T + f.steps / 2) / f.steps;
+        f.steps = (plan->T + chunks - 1) / chunks;
+    }
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
     f.zeros = frnn_take(l, tape->h0 ? 0 : plan->H, size);

@@ -137,7 +137,7 @@ frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_p
 /* Some rows and blocks of a step. */
 typedef struct piece {
     size_t row, rows, gate, gates, first, last;
-    int backwards;
+    int backwards, of_zeros; /* of_zeros: of the left-hand rows, which add nothing */
 } piece;
 
 /* A product for some panels of the piece: rows a times wh, to rows c. */
@@ -146,7 +146,7 @@ static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member,
     const frnn_plan *plan = f->common.plan;
     const size_t panel = plan->kernels->panel, skipped = p->first * p->gates * panel * plan->kernels->size;
     const size_t columns = (frnn_least(p->last * panel, plan->H) - p->first * panel) * p->gates;
-    const frnn_term term = {(const void *const *)a + p->row, wh + skipped * plan->H, plan->H};
+    const frnn_term term = {(const void *const *)a + p->row, wh + skipped * plan->H, p->of_zeros ? 0 : plan->H};
     return frnn_multiply(team, member, plan->kernels,
                          (frnn_product){.term = {term},
                                         .start = f->w.b_h + skipped,
@@ -177,8 +177,8 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
                 continue;
             }
             const size_t at = (first * panel + g * width) * size;
-            const piece one = {p->row, 1, p->gate, p->gates, p->first, p->last, p->backwards};
-            piece row = one;
+            piece row = *p;
+            row.rows = 1;
             for (size_t i = 0; i < p->rows; i++, row.row++) {
                 void *const to = other;
                 if (multiply(f, team, member, &row, (frnn_range){first, first + p->gates}, wh, a, &to)) return 1;
@@ -216,14 +216,19 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
     const size_t elements = product_elements(f->cell, plan);
     char *const memory = f->product + member * (f->common.tape->dropout ? 2 : 1) * elements * size;
     char **const product = list(f, member, PRODUCT);
-    const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
-    const size_t some_rows = parts ? (s->n + parts - 1) / parts : 1;
-    const size_t some_blocks = frnn_least(elements / (some_rows * block), blocks.last - blocks.first);
-    const size_t groups = (blocks.last - blocks.first + some_blocks - 1) / some_blocks;
+    const size_t all_blocks = blocks.last - blocks.first;
+    size_t some_rows = s->n, some_blocks = all_blocks, groups = 1;
+    if (s->n * all_blocks * block > elements) {
+        const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
+        some_rows = (s->n + parts - 1) / parts;
+        some_blocks = frnn_least(elements / (some_rows * block), all_blocks);
+        groups = (all_blocks + some_blocks - 1) / some_blocks;
+    }
     for (size_t i = 0; i < some_rows; i++) product[i] = memory + i * some_blocks * block * size;
     rows->product = (const void *const *)product;
     for (size_t i = 0; i < groups; i++) {
         piece p = {.gate = gate, .gates = gates, .backwards = s->step % 2};
+        p.of_zeros = gate == 0 && s->step == 0 && !f->common.tape->h0;
         p.first = blocks.first + (p.backwards ? groups - 1 - i : i) * some_blocks;
         p.last = frnn_least(p.first + some_blocks, blocks.last);
         for (; p.row < s->n; p.row += p.rows) {
@@ -313,27 +318,28 @@ frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan,
 
 enum { BACK_GATES, BACK_H, BACK_C, BACK_NEXT_C, BACK_DROPOUT, BACK_DY, BACK_DH, BACK_DC, BACK_DZ, BACK_RH, BACK_LISTS };
 
+/* Gates whose gradients stand side by side are summed together, unless dropout gives each a left-hand side of its own. */
 static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn_layout *l) {
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
-    const frnn_kernels *k = plan->kernels;
-    const size_t I = plan->I, H = plan->H, N = cell->gates * H;
-    const int dropout = g->common.tape->dropout != NULL;
-    char *const db_h = out->db && cell->bias_of_h ? (char *)out->db + N * k->size : NULL;
-    if (cell->together == cell->gates && cell->dz_h == 0 && !dropout) {
-        g->sums[g->count++] = (frnn_gated_sum){
-            frnn_lay_out_outer_sums(plan, I, H, N, N, out->dwx, out->dwh, out->db, out->accumulate, l), 0, 0, 0};
-        return;
-    }
-    g->sums[g->count++] = (frnn_gated_sum){
-        frnn_lay_out_outer_sums(plan, I, 0, N, N, out->dwx, NULL, out->db, out->accumulate, l), 0, 0, 0};
+    const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size;
+    char *const db_h = out->db && cell->bias_of_h ? (char *)out->db + N * size : NULL;
     for (size_t gate = 0, more; gate < cell->gates; gate += more) {
-        const size_t at = gate * H * k->size;
-        more = gate >= cell->together ? cell->gates - gate : dropout ? 1 : cell->together;
-        g->sums[g->count++] =
-            (frnn_gated_sum){frnn_lay_out_outer_sums(plan, 0, H, more * H, N, NULL, (char *)out->dwh + at,
-                                                     db_h ? db_h + at : NULL, out->accumulate, l),
-                             gate, cell->dz_h + gate, gate >= cell->together};
+        more = gate >= cell->same ? cell->gates - gate : g->common.tape->dropout ? 1 : cell->same;
+        const size_t columns = more * H, at = gate * H * size;
+        const size_t dz_x = frnn_dz_of_x(cell, gate), dz_h = frnn_dz_of_h(cell, gate);
+        char *const dwx = (char *)out->dwx + at, *const dwh = (char *)out->dwh + at;
+        void *const db = out->db ? (char *)out->db + at : NULL, *const db_at = db_h ? db_h + at : NULL;
+        const int accumulate = out->accumulate;
+        if (dz_x == dz_h) {
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, I, H, columns, N, dwx, dwh, db, db_at, accumulate, l), gate, dz_x};
+        } else {
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, I, 0, columns, N, dwx, NULL, db, NULL, accumulate, l), gate, dz_x};
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, 0, H, columns, N, NULL, dwh, db_at, NULL, accumulate, l), gate, dz_h};
+        }
     }
 }
 
@@ -355,6 +361,8 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     g.dropped = frnn_take(l, tape->dropout ? states : 0, size);
     g.undropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, H) : 0, size);
     g.lists = frnn_take(l, frnn_times(l, frnn_times(l, frnn_most_members(plan), BACK_LISTS), plan->B), sizeof *g.lists);
+    g.left =
+        frnn_take(l, frnn_times(l, frnn_most_members(plan), frnn_times(l, g.common.steps, plan->B)), sizeof *g.left);
     lay_out_sums(&g, gradients, l);
     return g;
 }
@@ -365,7 +373,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_range panels = s->share.panels;
-    const size_t row = plan->H * k->size, dz = (g->cell->dz_h + gate) * row;
+    const size_t row = plan->H * k->size, dz = frnn_dz_of_h(g->cell, gate) * row;
     const int dropped = g->common.tape->dropout && !to;
     frnn_product product = {.start = to || dropped ? g->common.zeros : NULL,
                             .c = to ? to : rows->dh,
@@ -468,43 +476,43 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     return cell->step_back(g, team, member, s, &rows);
 }
 
-/* h' or r h' of a chunk's tokens, or h' times the dropout of a gate. */
+/* What a chunk's tokens multiplied some gates' wh by: h', r h', or h' times the dropout of a gate. NULL: zeros. */
 static int list_left(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_gated_sum *sum,
-                     const frnn_tokens *t, const char **left) {
+                     const frnn_tokens *t, const char ***left) {
     const frnn_plan *plan = g->common.plan;
     const size_t row = plan->H * plan->kernels->size;
     const char *dropout = g->common.tape->dropout;
-    if (sum->of_rh) {
-        for (size_t i = 0; i < t->n; i++)
-            left[i] = g->rh.first + (t->dz[i] - g->common.dz.first) / g->common.dz.time * g->rh.time;
-    } else if (dropout) {
-        const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
-        for (size_t i = mine.first; i < mine.last; i++) {
-            const char *factors = dropout + (sum->gate * plan->B + frnn_batch_row(&g->common, t->dz[i])) * row;
-            plan->kernels->multiply(plan->H, t->h[i], factors, g->dropped + i * row);
-        }
-        for (size_t i = 0; i < t->n; i++) left[i] = g->dropped + i * row;
-        return frnn_barrier(team);
-    } else {
-        memcpy(left, t->h, t->n * sizeof *left);
+    *left = NULL;
+    if (!t->later || sum->sums.H == 0) return 0;
+    if (sum->gate < g->cell->together && !dropout) {
+        *left = t->h;
+        return 0;
     }
-    return 0;
+    *left = g->left + member * g->common.steps * plan->B;
+    if (sum->gate >= g->cell->together) {
+        for (size_t i = 0; i < t->n; i++)
+            (*left)[i] = g->rh.first + (t->dz[i] - g->common.dz.first) / g->common.dz.time * g->rh.time;
+        return 0;
+    }
+    const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
+    for (size_t i = mine.first; i < mine.last; i++) {
+        const char *factors = dropout + (sum->gate * plan->B + frnn_batch_row(&g->common, t->dz[i])) * row;
+        plan->kernels->multiply(plan->H, t->h[i], factors, g->dropped + i * row);
+    }
+    for (size_t i = 0; i < t->n; i++) (*left)[i] = g->dropped + i * row;
+    return frnn_barrier(team);
 }
 
 static int sum(const frnn_backward *common, frnn_team *team, size_t member, const frnn_tokens *t, const void *job) {
     const frnn_gated_backward *g = job;
-    const frnn_kernels *k = common->plan->kernels;
-    const size_t row = common->plan->H * k->size;
-    if (frnn_add_outer_products(team, member, &g->sums[0].sums, t->first, t->n, (const void *const *)t->x,
-                                t->later ? (const void *const *)t->h : NULL, (const void *const *)t->dz))
-        return 1;
-    for (size_t i = 1; i < g->count; i++) {
-        const frnn_gated_sum *more = &g->sums[i];
-        const char **const left = t->x, **const dz = (const char **)t->dx; /* no longer needed */
-        if (list_left(g, team, member, more, t, left)) return 1;
-        for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + more->dz * row;
-        if (frnn_add_outer_products(team, member, &more->sums, t->first, t->n, NULL, (const void *const *)left,
-                                    (const void *const *)dz))
+    const size_t row = common->plan->H * common->plan->kernels->size;
+    const char **const dz = (const char **)t->dx; /* no longer needed */
+    for (const frnn_gated_sum *some = g->sums; some < g->sums + g->count; some++) {
+        const char **left;
+        if (list_left(g, team, member, some, t, &left)) return 1;
+        for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + some->dz * row;
+        if (frnn_add_outer_products(team, member, &some->sums, t->first, t->n, (const void *const *)t->x,
+                                    (const void *const *)left, (const void *const *)dz))
             return 1;
     }
     return 0;
@@ -552,6 +560,10 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
     frnn_order_gates(k, plan->H, cell->gates, g.order);
+    for (size_t n = 0; n < cell->gates * plan->H; n++) {
+        const size_t gate = g.order[n] / plan->H;
+        g.order[n] = frnn_dz_of_x(cell, gate) * plan->H + g.order[n] % plan->H;
+    }
     frnn_order_gates(k, plan->H, cell->together, g.order_h);
     for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
     const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);

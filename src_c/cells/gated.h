@@ -32,11 +32,10 @@ typedef struct frnn_gated_forward {
     char **lists;  /* per member, (B,) each */
 } frnn_gated_forward;
 
-/* Gradients of some gates' weights. */
+/* Gradients of some gates' weights, of wx or wh or both. */
 typedef struct frnn_gated_sum {
     frnn_outer_sums sums;
     size_t gate, dz; /* the first of these gates; which H elements of dz are its */
-    int of_rh;       /* the sums are of r h' and dz, instead of h' and dz */
 } frnn_gated_sum;
 
 typedef struct frnn_gated_backward {
@@ -49,6 +48,7 @@ typedef struct frnn_gated_backward {
     char *dropped;               /* (steps * B, H): h' times dropout */
     char *undropped;             /* (B, H): dz wh^T, before it is multiplied by dropout */
     char **lists;                /* per member, (B,) each */
+    const char **left;           /* per member (steps * B,): what wh was multiplied by */
     frnn_gated_sum sums[1 + FRNN_MOST_GATES];
     size_t count; /* of sums */
 } frnn_gated_backward;
@@ -59,7 +59,7 @@ struct frnn_gated {
     size_t together; /* gates that need h'; those after them need r h' */
     size_t kept;     /* of a token in the tape, in units of H elements: the gates and what follows them, */
     size_t dz;       /* and in dz; */
-    size_t dz_h;     /* from here on the gradients of what h' was multiplied to */
+    size_t same;     /* gates, the first ones, for which dz is the gradient of both products */
     int bias_of_h;   /* the bias has a second row, added to h' wh */
     int has_c;
     /* One step, all lists of rows filled in. Nonzero: the team is stopping. */
@@ -67,6 +67,16 @@ struct frnn_gated {
     int (*step_back)(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                      frnn_gated_rows *rows);
 };
+
+/* Which H elements of dz are the gradient of a gate's product with x, and with h' or r h'. Those of a gate beyond `same`
+ * stand at the two ends, so that each kind lies in one piece. */
+static inline size_t frnn_dz_of_x(const frnn_gated *cell, size_t gate) {
+    return (gate + cell->gates - cell->same) % cell->gates;
+}
+
+static inline size_t frnn_dz_of_h(const frnn_gated *cell, size_t gate) {
+    return (gate + cell->gates - cell->same) % cell->dz;
+}
 
 /* Multiplies wh's gates (`gates` of them from `gate` on) by rows a, or h' times dropout if a is NULL, and has `update`
  * deal with the products of the member's units, `rows` being the step's. */

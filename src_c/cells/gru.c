@@ -45,13 +45,13 @@ static int step_back_before(const frnn_gated_backward *g, frnn_team *team, size_
 static const frnn_gated after = {.gates = 3,
                                  .together = 3,
                                  .kept = 4,
-                                 .dz = 6,
-                                 .dz_h = 3,
+                                 .dz = 4,
+                                 .same = 2,
                                  .bias_of_h = 1,
                                  .step = step_after,
                                  .step_back = step_back_after};
 static const frnn_gated before = {
-    .gates = 3, .together = 2, .kept = 3, .dz = 3, .step = step_before, .step_back = step_back_before};
+    .gates = 3, .together = 2, .kept = 3, .dz = 3, .same = 2, .step = step_before, .step_back = step_back_before};
 
 static const frnn_gated *cell_of(const frnn_plan *plan) { return plan && plan->reset_after ? &after : &before; }
 

@@ -19,7 +19,7 @@ static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t membe
 }
 
 static const frnn_gated cell = {
-    .gates = 4, .together = 4, .kept = 5, .dz = 4, .dz_h = 0, .has_c = 1, .step = step, .step_back = step_back};
+    .gates = 4, .together = 4, .kept = 5, .dz = 4, .same = 4, .has_c = 1, .step = step, .step_back = step_back};
 
 static const frnn_gated *cell_of(const frnn_plan *plan) {
     (void)plan;

@@ -12,14 +12,14 @@ static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->ti
 static size_t tile_bytes(const frnn_kernels *k) { return BLOCK * k->tile * k->size; }
 
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
-                                        void *dwh, void *db, int accumulate, frnn_layout *l) {
+                                        void *dwh, void *db, void *db_h, int accumulate, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh, .db = db};
+    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
     const size_t columns = frnn_times(l, frnn_panels(k, N), k->panel);
     /* Few columns fill a vector badly, but a tile well: then x gives the vectors, straight from where it is. */
     const int across = N <= k->tile && I >= k->panel;
-    s.accumulate = accumulate;
-    s.db_panels = frnn_take(l, columns, k->size);
+    s.db = db, s.db_h = db_h, s.accumulate = accumulate;
+    s.db_panels = frnn_take(l, frnn_times(l, columns, db_h ? 2 : 1), k->size);
     s.dz_panels = frnn_take(l, frnn_times(l, columns, BLOCK), k->size);
     s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), tile_bytes(k)), 1);
     s.dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
@@ -43,16 +43,23 @@ static void turn(size_t size, size_t rows, size_t columns, matrix from, matrix t
         }
 }
 
+/* The sums of dz that are to become db_h. */
+static char *db_h_panels(const frnn_outer_sums *s) {
+    return s->db_panels + frnn_panels(s->kernels, s->N) * s->kernels->panel * s->kernels->size;
+}
+
 void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     const frnn_kernels *k = s->kernels;
-    memset(s->db_panels, 0, frnn_panels(k, s->N) * k->panel * k->size);
+    memset(s->db_panels, 0, frnn_panels(k, s->N) * (s->db_h ? 2 : 1) * k->panel * k->size);
     if (!s->accumulate) return;
     if (s->db) memcpy(s->db_panels, s->db, s->N * k->size);
+    if (s->db_h) memcpy(db_h_panels(s), s->db_h, s->N * k->size);
     if (s->dwx_t) turn(k->size, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){s->dwx_t, s->I});
 }
 
 void frnn_end_outer_sums(const frnn_outer_sums *s) {
     if (s->db) memcpy(s->db, s->db_panels, s->N * s->kernels->size);
+    if (s->db_h) memcpy(s->db_h, db_h_panels(s), s->N * s->kernels->size);
     if (s->dwx_t) turn(s->kernels->size, s->N, s->I, (matrix){s->dwx_t, s->I}, (matrix){s->dwx, s->stride});
 }
 
@@ -132,7 +139,9 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
     k->pack(b->n, dz, 0, b->n, s->N, panels.first, panels.last, s->dz_panels);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t column = panel * k->panel;
-        k->sum(b->n, s->dz_panels + column * b->n * k->size, s->db_panels + column * k->size);
+        const char *dz_panel = s->dz_panels + column * b->n * k->size;
+        k->sum(b->n, dz_panel, s->db_panels + column * k->size);
+        if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
     }
     if (frnn_barrier(team)) return 1;
     if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, member, b, s->I, x, s->dwx)) return 1;

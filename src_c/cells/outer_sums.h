@@ -10,8 +10,9 @@ typedef struct frnn_outer_sums {
     size_t I, H, N;       /* of x, h and dz; I or H may be 0 */
     size_t stride;        /* elements between the rows of dwx and of dwh */
     void *dwx, *dwh, *db; /* (I, N), (H, N), (N,) or NULL */
+    void *db_h;           /* like db; or NULL */
     int accumulate;       /* the sums start from what the gradients hold */
-    char *db_panels;      /* (N,) in whole panels */
+    char *db_panels;      /* (N,) in whole panels; twice if there is a db_h */
     char *dz_panels;      /* dz of a block of tokens, packed */
     char *tiles;          /* per member: elements of a block of tokens, packed */
     char *dwx_t;          /* (N, I), if that is the better way to sum; or NULL */
@@ -19,7 +20,7 @@ typedef struct frnn_outer_sums {
 
 /* Takes the scratch memory. */
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
-                                        void *dwh, void *db, int accumulate, frnn_layout *l);
+                                        void *dwh, void *db, void *db_h, int accumulate, frnn_layout *l);
 
 /* Before the first and after the last token; by one thread. */
 void frnn_begin_outer_sums(const frnn_outer_sums *s);

@@ -167,7 +167,7 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     g.wh_t = frnn_take(l, frnn_times(l, columns, plan->H), k->size);
     g.dropped = frnn_take(l, tape->dropout ? states : 0, k->size);
     g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, gradients->dwx, gradients->dwh,
-                                     gradients->db, gradients->accumulate, l);
+                                     gradients->db, NULL, gradients->accumulate, l);
     return g;
 }
 

@@ -36,72 +36,73 @@ FRNN_INLINE VEC F(read)(const REAL *p) {
 
 /* Every step of a function is taken for AT_ONCE vectors before the next: a single vector's steps would wait for each
  * other, and what the processor can look ahead is not enough to fill those waits. */
-#define EACH FRNN_UNROLL for (int i = 0; i < AT_ONCE; i++)
+#define EACH_OF(count) FRNN_UNROLL for (int i = 0; i < count; i++)
+#define EACH EACH_OF(AT_ONCE)
 
 /* q = (e^(2r) - 1) / 2 for |r| <= ln 2 / 4 */
-FRNN_INLINE void F(expm1_reduced)(const VEC *r, VEC *q) {
+FRNN_INLINE void F(expm1_reduced)(const int count, const VEC *r, VEC *q) {
     VEC c = F(read)(F(Q));
-    EACH q[i] = c;
+    EACH_OF(count) q[i] = c;
     FRNN_UNROLL
     for (size_t k = 1; k < sizeof F(Q) / sizeof(REAL); k++) {
         c = F(read)(F(Q) + k);
-        EACH q[i] = V(fma)(q[i], r[i], c);
+        EACH_OF(count) q[i] = V(fma)(q[i], r[i], c);
     }
-    EACH q[i] = V(fma)(r[i] * r[i], q[i], r[i]);
+    EACH_OF(count) q[i] = V(fma)(r[i] * r[i], q[i], r[i]);
 }
 
 /* With m = (e^(2a) - 1) / 2 and a = |x|, tanh a = m / (m + 1): no cancellation anywhere. For small a the roundings of m,
  * of the sum and of the quotient would add up to more than two units in the last place; there the same is written as
  * a + (m - a - a m) / (m + 1), so that the last two hit only a small correction. */
-FRNN_INLINE void F(tanh)(VEC *x) {
+FRNN_INLINE void F(tanh)(const int count, VEC *x) {
     VEC a[AT_ONCE], n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c;
     c = READ(tanh_saturated);
-    EACH a[i] = V(min)(c, V(abs)(x[i]));
+    EACH_OF(count) a[i] = V(min)(c, V(abs)(x[i]));
     c = READ(two_over_ln2);
-    EACH n[i] = V(round)(a[i] * c);
+    EACH_OF(count) n[i] = V(round)(a[i] * c);
     c = READ(minus_half_ln2);
-    EACH r[i] = V(fma)(n[i], c, a[i]);
-    EACH n[i] = V(pow2)(n[i]);
-    F(expm1_reduced)(r, m);
+    EACH_OF(count) r[i] = V(fma)(n[i], c, a[i]);
+    EACH_OF(count) n[i] = V(pow2)(n[i]);
+    F(expm1_reduced)(count, r, m);
     c = READ(half);
-    EACH r[i] = V(fma)(n[i], c, V(set1)(0) - c);
-    EACH m[i] = V(fma)(n[i], m[i], r[i]);
+    EACH_OF(count) r[i] = V(fma)(n[i], c, V(set1)(0) - c);
+    EACH_OF(count) m[i] = V(fma)(n[i], m[i], r[i]);
     c = READ(tanh_small);
-    EACH a[i] = V(below)(a[i], c); /* 0 where a is not small: the second form becomes the first */
-    EACH r[i] = V(fnma)(a[i], m[i], m[i] - a[i]);
+    EACH_OF(count) a[i] = V(below)(a[i], c); /* 0 where a is not small: the second form becomes the first */
+    EACH_OF(count) r[i] = V(fnma)(a[i], m[i], m[i] - a[i]);
     c = READ(one);
-    EACH r[i] = a[i] + r[i] / (m[i] + c);
-    EACH x[i] = V(sign)(r[i], x[i]);
+    EACH_OF(count) r[i] = a[i] + r[i] / (m[i] + c);
+    EACH_OF(count) x[i] = V(sign)(r[i], x[i]);
 }
 
 /* With e = e^-|x|, sigmoid is 1 / (1 + e) for x >= 0, and for x < 0 e / (1 + e), written as e - e^2 / (1 + e) for the
  * same reason as above. */
-FRNN_INLINE void F(sigmoid)(VEC *x) {
+FRNN_INLINE void F(sigmoid)(const int count, VEC *x) {
     const VEC zero = V(set1)(0);
     VEC n[AT_ONCE], r[AT_ONCE], e[AT_ONCE], c, d;
     c = READ(sigmoid_vanished);
     d = READ(half);
-    EACH e[i] = V(max)(c, V(fnma)(V(abs)(x[i]), d, zero));
+    EACH_OF(count) e[i] = V(max)(c, V(fnma)(V(abs)(x[i]), d, zero));
     c = READ(two_over_ln2);
-    EACH n[i] = V(round)(e[i] * c);
+    EACH_OF(count) n[i] = V(round)(e[i] * c);
     c = READ(minus_half_ln2_high);
-    EACH r[i] = V(fma)(n[i], c, e[i]);
+    EACH_OF(count) r[i] = V(fma)(n[i], c, e[i]);
     c = READ(minus_half_ln2_low);
-    EACH r[i] = V(fma)(n[i], c, r[i]);
-    F(expm1_reduced)(r, e);
+    EACH_OF(count) r[i] = V(fma)(n[i], c, r[i]);
+    F(expm1_reduced)(count, r, e);
     c = READ(one);
     d = READ(two);
-    EACH e[i] = V(scale)(V(fma)(e[i], d, c), n[i]);
-    EACH r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), c) / (e[i] + c);
-    EACH x[i] = V(if_negative)(x[i], e[i] + r[i], r[i]);
+    EACH_OF(count) e[i] = V(scale)(V(fma)(e[i], d, c), n[i]);
+    EACH_OF(count) r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), c) / (e[i] + c);
+    EACH_OF(count) x[i] = V(if_negative)(x[i], e[i] + r[i], r[i]);
 }
 
-/* AT_ONCE vectors, in place */
-FRNN_INLINE void F(act)(frnn_activation activation, VEC *x) {
+/* So many vectors, a constant, in place */
+FRNN_INLINE void F(act)(const int count, frnn_activation activation, VEC *x) {
     switch (activation) {
-    case FRNN_TANH: F(tanh)(x); break;
-    case FRNN_SIGMOID: F(sigmoid)(x); break;
-    case FRNN_RELU: EACH x[i] = V(max)(V(set1)(0), x[i]); break;
+    case FRNN_TANH: F(tanh)(count, x); break;
+    case FRNN_SIGMOID: F(sigmoid)(count, x); break;
+    case FRNN_RELU: EACH_OF(count) x[i] = V(max)(V(set1)(0), x[i]); break;
     default: break;
     }
 }

@@ -9,21 +9,28 @@ FRNN_INLINE void F(store_some)(REAL *p, VEC a, size_t n) {
 
 FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n - i : LANES; }
 
-FRNN_INLINE void F(activate_all)(frnn_activation activation, size_t n, const REAL *x, REAL *y) {
-    VEC a[AT_ONCE];
-    for (; n >= AT_ONCE * LANES; n -= AT_ONCE * LANES, x += AT_ONCE * LANES, y += AT_ONCE * LANES) {
-        EACH a[i] = V(load)(x + i * LANES);
-        F(act)(activation, a);
-        EACH V(store)(y + i * LANES, a[i]);
+/* n vectors, in place; x has room for a multiple of AT_ONCE. One copy for all who can afford a call: so much code is worth
+ * a place in the instruction cache. */
+static __attribute__((noinline)) void F(act_vectors)(frnn_activation activation, int n, VEC *x) {
+    for (; n > AT_ONCE / 2; n -= AT_ONCE, x += AT_ONCE) {
+        for (int i = n; i < AT_ONCE; i++) x[i] = x[n - 1];
+        F(act)(AT_ONCE, activation, x);
     }
-    if (n == 0) return;
-    EACH a[i] = (size_t)(i * LANES) < n ? F(load_some)(x + i * LANES, F(lanes_left)(n, i * LANES)) : V(set1)(0);
-    F(act)(activation, a);
-    EACH if ((size_t)(i * LANES) < n) F(store_some)(y + i * LANES, a[i], F(lanes_left)(n, i * LANES));
+    if (n & 1) x[n] = x[n - 1];
+    for (; n > 0; n -= 2, x += 2) F(act)(2, activation, x);
 }
 
 static void F(activate)(frnn_activation activation, size_t n, const void *x, void *y) {
-    FRNN_FOR_ACTIVATION(activation, F(activate_all), n, x, y);
+    VEC a[AT_ONCE];
+    for (size_t first = 0, i; first < n; first = i) {
+        int count = 0;
+        for (i = first; i < n && count < AT_ONCE; i += LANES)
+            a[count++] = F(load_some)((const REAL *)x + i, F(lanes_left)(n, i));
+        F(act_vectors)(activation, count, a);
+        count = 0;
+        for (i = first; i < n && count < AT_ONCE; i += LANES)
+            F(store_some)((REAL *)y + i, a[count++], F(lanes_left)(n, i));
+    }
 }
 
 FRNN_INLINE void F(differentiate_rows)(frnn_activation activation, size_t rows, size_t column, size_t n,

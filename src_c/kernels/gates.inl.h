@@ -1,79 +1,61 @@
 /* What the gated cells share: the vectors of units that go through their equations, and where to find their gates.
  *
- * AT_ONCE vectors go side by side, for the reason that activations.inl.h gives. At the end the last one is repeated; each
- * array is read for all of them before it is written. */
+ * A kernel takes AT_ONCE vectors at a time, for the reason that activations.inl.h gives. Only the activations are
+ * unrolled, in one copy for all these kernels; the rest is loops, for all the cells together must leave room in the
+ * instruction cache. */
 
 typedef struct F(units) {
-    size_t row, unit, lanes;    /* so many units of a row from this one on */
-    size_t block, first, width; /* they belong to a block of units: its number, its first unit, its units */
+    size_t row, unit, lanes; /* so many units of a row from this one on */
+    size_t width;            /* of the block that they belong to; its gates are so many elements apart: */
+    REAL *gates;             /* the first gate of these units, */
+    const REAL *product;     /* and the first product */
 } F(units);
-
-FRNN_INLINE size_t F(least)(size_t a, size_t b) { return a < b ? a : b; }
-
-FRNN_INLINE F(units) F(first_units)(const frnn_gated_rows *g, size_t block) {
-    const size_t first = block * PANEL, width = F(least)(g->H - first, PANEL);
-    return (F(units)){g->row, first, F(least)(width, LANES), block, first, width};
-}
 
 /* In which order: a step goes block by block, the products of a block being in the nearest cache; the way back row by row,
  * as the tape lies in memory. */
 enum { F(BY_BLOCKS), F(BY_ROWS) };
 
-/* Takes the next AT_ONCE vectors from `at` on. Returns 0 when these are the last. */
-FRNN_INLINE int F(take_units)(const frnn_gated_rows *g, int order, F(units) * at, F(units) * u) {
-    int more = 1;
-    for (int i = 0; i < AT_ONCE; i++) {
-        const int last_row = at->row + 1 == g->row + g->rows, last_block = at->block + 1 == g->last;
-        u[i] = *at;
-        if (at->unit + LANES < at->first + at->width) {
-            at->unit += LANES;
-            at->lanes = F(least)(at->first + at->width - at->unit, LANES);
-        } else if (last_row && last_block) {
-            more = 0;
+typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n);
+
+/* Calls `update` for all units, at most AT_ONCE vectors at a time. In `gates` a block has a part for each of `gates` gates,
+ * in `product` for each of `products`. */
+FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, size_t products,
+                              F(update) * update) {
+    const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
+    const size_t begin = g.first * PANEL, end = g.last * PANEL < g.H ? g.last * PANEL : g.H;
+    const size_t vectors = (end - begin + LANES - 1) / LANES, end_row = g.row + g.rows;
+    size_t left = g.rows * vectors, row = g.row, first = begin;
+    F(units) u[AT_ONCE];
+    for (int n = 0; left > 0;) {
+        const size_t width = g.H - first < PANEL ? g.H - first : PANEL;
+        REAL *const of_gates = (REAL *)g.gates[row] + gates * first;
+        const REAL *const of_product =
+            products ? (const REAL *)g.product[row - g.row] + products * (first - begin) : NULL;
+        for (size_t unit = 0; unit < width; unit += LANES) {
+            const size_t lanes = width - unit < LANES ? width - unit : LANES;
+            u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit, of_product + unit};
+            if (--left > 0 && n < AT_ONCE) continue;
+            update(&g, u, n);
+            n = 0;
+        }
+        if (order == F(BY_ROWS)) {
+            if ((first += PANEL) >= end) first = begin, row++;
         } else {
-            const int next_row = order == F(BY_ROWS) ? last_block : !last_row;
-            const size_t row = next_row ? at->row + 1 : order == F(BY_ROWS) ? at->row : g->row;
-            const size_t block = !next_row ? at->block + 1 : order == F(BY_ROWS) ? g->first : at->block;
-            *at = F(first_units)(g, block);
-            at->row = row;
+            if (++row == end_row) row = g.row, first += PANEL;
         }
     }
-    return more;
 }
 
-#define FOR_UNITS(g, order) \
-    F(units) u[AT_ONCE], at = F(first_units)(g, (g)->first); \
-    for (int more = (g)->rows > 0, some; more && (some = 1, more = F(take_units)(g, F(order), &at, u), some);)
+/* One after the other, whatever the compiler thinks. */
+#define EACH_UNIT _Pragma("GCC unroll 1") for (int i = 0; i < n; i++)
 
-/* Columns of a gate: where `gates` of them stand side by side in every block; the same in a row that begins with block
- * g->first; and where each gate has H columns of its own. */
-#define GATE(gates, gate) ((gates) * u[i].first + (gate) * u[i].width + (u[i].unit - u[i].first))
-#define PART(gates, gate) (GATE(gates, gate) - (gates) * PANEL * g->first)
-#define UNIT(gate) ((gate) * g->H + u[i].unit)
+/* Of units u[i]: a gate, a product, and what has H elements a row for each part. */
+#define GATE(gate) F(load_some)(u[i].gates + (gate) * u[i].width, u[i].lanes)
+#define PRODUCT(gate) F(load_some)(u[i].product + (gate) * u[i].width, u[i].lanes)
+#define IN(array, part) F(load_some)((const REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, u[i].lanes)
+#define SET_GATE(gate, value) F(store_some)(u[i].gates + (gate) * u[i].width, value, u[i].lanes)
+#define OUT(array, part, value) F(store_some)((REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, value, u[i].lanes)
 
-#define READ_UNITS(p) (whole ? V(load)(p) : V(load_n)(p, u[i].lanes))
-#define IN(array, column) READ_UNITS((const REAL *)g->array[u[i].row] + (column))
-#define PRODUCT(column) READ_UNITS((const REAL *)g->product[u[i].row - g->row] + (column))
-#define OUT(array, column, value) \
-    (whole ? V(store)((REAL *)g->array[u[i].row] + (column), value) \
-           : V(store_n)((REAL *)g->array[u[i].row] + (column), value, u[i].lanes))
-
-/* One copy of each activation for all these kernels: they would not fit the instruction cache otherwise. */
-static __attribute__((noinline)) void F(act_units)(frnn_activation activation, VEC *x) { F(act)(activation, x); }
-
-/* The kernel `name` from name_units(g, whole), which may take it that all vectors of units are whole. */
-#define FRNN_GATED_KERNEL(name) \
-    static void F(name)(const frnn_gated_rows *g) { \
-        if (g->H % LANES) F(name##_units)(g, 0); \
-        else F(name##_units)(g, 1); \
-    }
-
-/* d times act' of AT_ONCE vectors, from y = act(z) */
-FRNN_INLINE void F(act_back)(frnn_activation activation, const VEC *y, VEC *d) {
-    switch (activation) {
-    case FRNN_TANH: EACH d[i] = F(act_gradient)(FRNN_TANH, y[i], d[i]); break;
-    case FRNN_SIGMOID: EACH d[i] = F(act_gradient)(FRNN_SIGMOID, y[i], d[i]); break;
-    case FRNN_RELU: EACH d[i] = F(act_gradient)(FRNN_RELU, y[i], d[i]); break;
-    default: break;
-    }
-}
+/* The kernel `name` from name_units. */
+#define FRNN_GATED_KERNEL(name, order, gates, products) \
+    static void F(name)(const frnn_gated_rows *g) { F(for_units)(g, F(order), gates, products, F(name##_units)); }

@@ -101,12 +101,12 @@ FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, si
         for (v = 0; v + LANES <= n; v += LANES) {
             EACH at[i] = (REAL *)c[i] + column + v;
             EACH a[i] = V(load)(at[i]);
-            F(act)(activation, a);
+            F(act)(AT_ONCE, activation, a);
             EACH V(store)(at[i], a[i]);
         }
         if (v == n) continue;
         EACH a[i] = V(load_n)((REAL *)c[i] + column + v, n - v);
-        F(act)(activation, a);
+        F(act)(AT_ONCE, activation, a);
         EACH V(store_n)((REAL *)c[i] + column + v, a[i], n - v);
     }
     size_t r = v = 0;
@@ -119,7 +119,7 @@ FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, si
             else more = 0;
         }
         EACH a[i] = F(load_some)(at[i], some[i]);
-        F(act)(activation, a);
+        F(act)(AT_ONCE, activation, a);
         EACH F(store_some)(at[i], a[i], some[i]);
     }
 }

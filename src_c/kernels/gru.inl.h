@@ -3,121 +3,104 @@
  * The tape's gates of a row are z, r and g side by side in every block; with reset_after u = h' wh + b follows. */
 
 /* g = act(x wx + b + r u) */
-FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const int whole) {
+FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC z[AT_ONCE], r[AT_ONCE], c[AT_ONCE];
-    FOR_UNITS(g, BY_BLOCKS) {
-        EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(3, 0));
-        F(act_units)(g->recurrent_activation, z);
-        EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(3, 1));
-        F(act_units)(g->recurrent_activation, r);
-        EACH c[i] = V(fma)(r[i], PRODUCT(PART(3, 2)), IN(gates, GATE(3, 2)));
-        F(act_units)(g->activation, c);
-        EACH OUT(y, UNIT(0), V(fma)(z[i], IN(h, UNIT(0)), (one - z[i]) * c[i]));
+    VEC z[2 * AT_ONCE], *const r = z + n, c[AT_ONCE];
+    EACH_UNIT {
+        z[i] = GATE(0) + PRODUCT(0);
+        r[i] = GATE(1) + PRODUCT(1);
+    }
+    F(act_vectors)(g->recurrent_activation, 2 * n, z);
+    EACH_UNIT {
+        const VEC product = PRODUCT(2);
+        c[i] = V(fma)(r[i], product, GATE(2));
+        if (g->keep) OUT(gates, 3, product);
+    }
+    F(act_vectors)(g->activation, n, c);
+    EACH_UNIT {
+        OUT(y, 0, V(fma)(z[i], IN(h, 0), (one - z[i]) * c[i]));
         if (!g->keep) continue;
-        EACH OUT(gates, GATE(3, 0), z[i]);
-        EACH OUT(gates, GATE(3, 1), r[i]);
-        EACH OUT(gates, GATE(3, 2), c[i]);
-        EACH OUT(gates, UNIT(3), PRODUCT(PART(3, 2)));
+        SET_GATE(0, z[i]);
+        SET_GATE(1, r[i]);
+        SET_GATE(2, c[i]);
     }
 }
 
-/* dz is [z r g | z r u]: the gradients of what x and what h' were multiplied to. */
-FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const int whole) {
+/* dz is [g z r u]: of x, the gradients of what it was multiplied to are g, z and r; of h', z, r and u. */
+FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC d[AT_ONCE], z[AT_ONCE], r[AT_ONCE], c[AT_ONCE], dz[AT_ONCE], dr[AT_ONCE], dc[AT_ONCE];
-    FOR_UNITS(g, BY_ROWS) {
-        EACH d[i] = IN(dh, UNIT(0));
-        if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
-        EACH z[i] = IN(gates, GATE(3, 0));
-        EACH c[i] = IN(gates, GATE(3, 2));
-        EACH dz[i] = d[i] * (IN(h, UNIT(0)) - c[i]);
-        EACH dc[i] = d[i] * (one - z[i]);
-        EACH OUT(dh, UNIT(0), d[i] * z[i]);
-        F(act_back)(g->recurrent_activation, z, dz);
-        F(act_back)(g->activation, c, dc);
-        EACH r[i] = IN(gates, GATE(3, 1));
-        EACH dr[i] = dc[i] * IN(gates, UNIT(3));
-        F(act_back)(g->recurrent_activation, r, dr);
-        EACH OUT(dz, UNIT(0), dz[i]);
-        EACH OUT(dz, UNIT(1), dr[i]);
-        EACH OUT(dz, UNIT(2), dc[i]);
-        EACH OUT(dz, UNIT(3), dz[i]);
-        EACH OUT(dz, UNIT(4), dr[i]);
-        EACH OUT(dz, UNIT(5), dc[i] * r[i]);
+    EACH_UNIT {
+        const VEC z = GATE(0), r = GATE(1), c = GATE(2);
+        VEC d = IN(dh, 0);
+        if (g->dy) d = d + IN(dy, 0);
+        OUT(dh, 0, d * z);
+        const VEC dz = F(act_gradient)(g->recurrent_activation, z, d * (IN(h, 0) - c));
+        const VEC dc = F(act_gradient)(g->activation, c, d * (one - z));
+        const VEC dr = F(act_gradient)(g->recurrent_activation, r, dc * IN(gates, 3));
+        OUT(dz, 0, dc);
+        OUT(dz, 1, dz);
+        OUT(dz, 2, dr);
+        OUT(dz, 3, dc * r);
     }
 }
 
 /* Without reset_after g needs a product of its own, of r h': first the gates, */
-FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const int whole) {
-    VEC z[AT_ONCE], r[AT_ONCE], h[AT_ONCE];
-    FOR_UNITS(g, BY_BLOCKS) {
-        EACH z[i] = IN(gates, GATE(3, 0)) + PRODUCT(PART(2, 0));
-        F(act_units)(g->recurrent_activation, z);
-        EACH r[i] = IN(gates, GATE(3, 1)) + PRODUCT(PART(2, 1));
-        F(act_units)(g->recurrent_activation, r);
-        EACH h[i] = IN(h, UNIT(0));
-        if (g->dropout) EACH h[i] = h[i] * IN(dropout, UNIT(0));
-        EACH OUT(gates, GATE(3, 0), z[i]);
-        EACH OUT(gates, GATE(3, 1), r[i]);
-        EACH OUT(rh, UNIT(0), r[i] * h[i]);
+FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+    VEC z[2 * AT_ONCE], *const r = z + n;
+    EACH_UNIT {
+        z[i] = GATE(0) + PRODUCT(0);
+        r[i] = GATE(1) + PRODUCT(1);
+    }
+    F(act_vectors)(g->recurrent_activation, 2 * n, z);
+    EACH_UNIT {
+        VEC h = IN(h, 0);
+        if (g->dropout) h = h * IN(dropout, 0);
+        SET_GATE(0, z[i]);
+        SET_GATE(1, r[i]);
+        OUT(rh, 0, r[i] * h);
     }
 }
 
 /* then g = act(x wx + b + (r h') wh). */
-FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const int whole) {
+FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC z[AT_ONCE], c[AT_ONCE];
-    FOR_UNITS(g, BY_BLOCKS) {
-        EACH c[i] = IN(gates, GATE(3, 2)) + PRODUCT(PART(1, 0));
-        F(act_units)(g->activation, c);
-        EACH z[i] = IN(gates, GATE(3, 0));
-        EACH OUT(y, UNIT(0), V(fma)(z[i], IN(h, UNIT(0)), (one - z[i]) * c[i]));
-        if (g->keep) EACH OUT(gates, GATE(3, 2), c[i]);
+    VEC c[AT_ONCE];
+    EACH_UNIT c[i] = GATE(2) + PRODUCT(0);
+    F(act_vectors)(g->activation, n, c);
+    EACH_UNIT {
+        const VEC z = GATE(0);
+        OUT(y, 0, V(fma)(z, IN(h, 0), (one - z) * c[i]));
+        if (g->keep) SET_GATE(2, c[i]);
     }
 }
 
-/* And back: dz is [z r g], of which this leaves z and g. */
-FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const int whole) {
+/* And back: dz is [g z r], of which this leaves g and z. */
+FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC d[AT_ONCE], z[AT_ONCE], c[AT_ONCE], dz[AT_ONCE], dc[AT_ONCE];
-    FOR_UNITS(g, BY_ROWS) {
-        EACH d[i] = IN(dh, UNIT(0));
-        if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
-        EACH z[i] = IN(gates, GATE(3, 0));
-        EACH c[i] = IN(gates, GATE(3, 2));
-        EACH dz[i] = d[i] * (IN(h, UNIT(0)) - c[i]);
-        EACH dc[i] = d[i] * (one - z[i]);
-        EACH OUT(dh, UNIT(0), d[i] * z[i]);
-        F(act_back)(g->recurrent_activation, z, dz);
-        F(act_back)(g->activation, c, dc);
-        EACH OUT(dz, UNIT(0), dz[i]);
-        EACH OUT(dz, UNIT(2), dc[i]);
+    EACH_UNIT {
+        const VEC z = GATE(0), c = GATE(2);
+        VEC d = IN(dh, 0);
+        if (g->dy) d = d + IN(dy, 0);
+        OUT(dh, 0, d * z);
+        OUT(dz, 0, F(act_gradient)(g->activation, c, d * (one - z)));
+        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, z, d * (IN(h, 0) - c)));
     }
 }
 
 /* rh holds the gradient of r h', and gets r h' itself. */
-FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const int whole) {
-    const VEC one = V(set1)(1);
-    VEC d[AT_ONCE], r[AT_ONCE], h[AT_ONCE], dr[AT_ONCE], dh[AT_ONCE], factor[AT_ONCE];
-    FOR_UNITS(g, BY_ROWS) {
-        EACH factor[i] = one;
-        if (g->dropout) EACH factor[i] = IN(dropout, UNIT(0));
-        EACH d[i] = PRODUCT(UNIT(0));
-        EACH r[i] = IN(gates, GATE(3, 1));
-        EACH h[i] = IN(h, UNIT(0)) * factor[i];
-        EACH dr[i] = d[i] * h[i];
-        F(act_back)(g->recurrent_activation, r, dr);
-        EACH dh[i] = V(fma)(d[i] * r[i], factor[i], IN(dh, UNIT(0)));
-        EACH OUT(dz, UNIT(1), dr[i]);
-        EACH OUT(rh, UNIT(0), r[i] * h[i]);
-        EACH OUT(dh, UNIT(0), dh[i]);
+FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+    EACH_UNIT {
+        const VEC factor = g->dropout ? IN(dropout, 0) : V(set1)(1);
+        const VEC d = IN(rh, 0), r = GATE(1), h = IN(h, 0) * factor;
+        OUT(dz, 2, F(act_gradient)(g->recurrent_activation, r, d * h));
+        OUT(rh, 0, r * h);
+        OUT(dh, 0, V(fma)(d * r, factor, IN(dh, 0)));
     }
 }
 
-FRNN_GATED_KERNEL(gru)
-FRNN_GATED_KERNEL(gru_back)
-FRNN_GATED_KERNEL(gru_reset)
-FRNN_GATED_KERNEL(gru_candidate)
-FRNN_GATED_KERNEL(gru_candidate_back)
-FRNN_GATED_KERNEL(gru_reset_back)
+FRNN_GATED_KERNEL(gru, BY_BLOCKS, 3, 3)
+FRNN_GATED_KERNEL(gru_back, BY_ROWS, 3, 0)
+FRNN_GATED_KERNEL(gru_reset, BY_BLOCKS, 3, 2)
+FRNN_GATED_KERNEL(gru_candidate, BY_BLOCKS, 3, 1)
+FRNN_GATED_KERNEL(gru_candidate_back, BY_ROWS, 3, 0)
+FRNN_GATED_KERNEL(gru_reset_back, BY_ROWS, 3, 0)

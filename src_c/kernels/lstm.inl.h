@@ -2,61 +2,48 @@
  *
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
-FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const int whole) {
-    VEC in[AT_ONCE], forget[AT_ONCE], c[AT_ONCE], out[AT_ONCE];
-    FOR_UNITS(g, BY_BLOCKS) {
-        EACH in[i] = IN(gates, GATE(4, 0)) + PRODUCT(PART(4, 0));
-        F(act_units)(g->recurrent_activation, in);
-        EACH forget[i] = IN(gates, GATE(4, 1)) + PRODUCT(PART(4, 1));
-        F(act_units)(g->recurrent_activation, forget);
-        EACH c[i] = IN(gates, GATE(4, 2)) + PRODUCT(PART(4, 2));
-        F(act_units)(g->activation, c);
-        EACH out[i] = IN(gates, GATE(4, 3)) + PRODUCT(PART(4, 3));
-        F(act_units)(g->recurrent_activation, out);
-        if (g->keep) {
-            EACH OUT(gates, GATE(4, 0), in[i]);
-            EACH OUT(gates, GATE(4, 1), forget[i]);
-            EACH OUT(gates, GATE(4, 2), c[i]);
-            EACH OUT(gates, GATE(4, 3), out[i]);
-        }
-        EACH c[i] = V(fma)(forget[i], IN(c, UNIT(0)), in[i] * c[i]);
-        EACH OUT(next_c, UNIT(0), c[i]);
-        F(act_units)(g->activation, c);
-        EACH OUT(y, UNIT(0), out[i] * c[i]);
+FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+    VEC in[3 * AT_ONCE], *const forget = in + n, *const out = forget + n, c[AT_ONCE];
+    EACH_UNIT {
+        in[i] = GATE(0) + PRODUCT(0);
+        forget[i] = GATE(1) + PRODUCT(1);
+        c[i] = GATE(2) + PRODUCT(2);
+        out[i] = GATE(3) + PRODUCT(3);
     }
+    F(act_vectors)(g->recurrent_activation, 3 * n, in);
+    F(act_vectors)(g->activation, n, c);
+    EACH_UNIT {
+        if (g->keep) {
+            SET_GATE(0, in[i]);
+            SET_GATE(1, forget[i]);
+            SET_GATE(2, c[i]);
+            SET_GATE(3, out[i]);
+        }
+        c[i] = V(fma)(forget[i], IN(c, 0), in[i] * c[i]);
+        OUT(next_c, 0, c[i]);
+    }
+    F(act_vectors)(g->activation, n, c);
+    EACH_UNIT OUT(y, 0, out[i] * c[i]);
 }
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */
-FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const int whole) {
-    VEC d[AT_ONCE], dc[AT_ONCE], a[AT_ONCE], b[AT_ONCE], e[AT_ONCE];
-    FOR_UNITS(g, BY_ROWS) {
-        EACH d[i] = IN(dh, UNIT(0));
-        if (g->dy) EACH d[i] = d[i] + IN(dy, UNIT(0));
-        EACH a[i] = IN(next_c, UNIT(0));
-        F(act_units)(g->activation, a); /* h = o a */
-        EACH b[i] = IN(gates, GATE(4, 3));
-        EACH e[i] = d[i] * a[i];
-        F(act_back)(g->recurrent_activation, b, e);
-        EACH OUT(dz, UNIT(3), e[i]);
-        EACH OUT(dh, UNIT(0), V(set1)(0));
-        EACH d[i] = d[i] * b[i];
-        F(act_back)(g->activation, a, d);
-        EACH dc[i] = IN(dc, UNIT(0)) + d[i];
-        EACH a[i] = IN(gates, GATE(4, 0));
-        EACH b[i] = IN(gates, GATE(4, 2));
-        EACH d[i] = dc[i] * a[i];
-        EACH e[i] = dc[i] * b[i];
-        F(act_back)(g->activation, b, d);
-        F(act_back)(g->recurrent_activation, a, e);
-        EACH OUT(dz, UNIT(0), e[i]);
-        EACH OUT(dz, UNIT(2), d[i]);
-        EACH a[i] = IN(gates, GATE(4, 1));
-        EACH e[i] = dc[i] * IN(c, UNIT(0));
-        F(act_back)(g->recurrent_activation, a, e);
-        EACH OUT(dz, UNIT(1), e[i]);
-        EACH OUT(dc, UNIT(0), dc[i] * a[i]);
+FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+    VEC a[AT_ONCE]; /* h = o a */
+    EACH_UNIT a[i] = IN(next_c, 0);
+    F(act_vectors)(g->activation, n, a);
+    EACH_UNIT {
+        const VEC in = GATE(0), forget = GATE(1), c = GATE(2), out = GATE(3);
+        VEC d = IN(dh, 0);
+        if (g->dy) d = d + IN(dy, 0);
+        OUT(dh, 0, V(set1)(0));
+        OUT(dz, 3, F(act_gradient)(g->recurrent_activation, out, d * a[i]));
+        const VEC dc = IN(dc, 0) + F(act_gradient)(g->activation, a[i], d * out);
+        OUT(dz, 0, F(act_gradient)(g->recurrent_activation, in, dc * c));
+        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, forget, dc * IN(c, 0)));
+        OUT(dz, 2, F(act_gradient)(g->activation, c, dc * in));
+        OUT(dc, 0, dc * forget);
     }
 }
 
-FRNN_GATED_KERNEL(lstm)
-FRNN_GATED_KERNEL(lstm_back)
+FRNN_GATED_KERNEL(lstm, BY_BLOCKS, 4, 4)
+FRNN_GATED_KERNEL(lstm_back, BY_ROWS, 4, 0)
