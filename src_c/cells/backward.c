@@ -50,6 +50,15 @@ static char *dx_at(const frnn_backward *g, size_t b, size_t step) {
     return (char *)g->gradients->dx + (b * plan->T + frnn_time_of(plan, step)) * plan->I * plan->kernels->size;
 }
 
+void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
+    const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
+    const size_t bytes = (share.columns.last - share.columns.first) * size;
+    for (size_t b = share.rows.first; b < share.rows.last; b++) {
+        if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
+        if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
+    }
+}
+
 /* Fills `previous` for some rows. */
 static void find_previous(const frnn_backward *g, frnn_range rows) {
     for (size_t b = rows.first; b < rows.last; b++)
@@ -68,16 +77,6 @@ static void find_before(const frnn_backward *g, frnn_range steps, frnn_range row
             g->before[(step - steps.first) * B + b] = last;
             if (frnn_is_active(g->plan, g->tape, b, step)) last = step + 1;
         }
-    }
-}
-
-/* Asks for what the steps before this one will read: rows that lie as far apart as the sequences. */
-static void fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
-    const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
-    const size_t bytes = (share.columns.last - share.columns.first) * size;
-    for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
-        if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
     }
 }
 
@@ -173,7 +172,6 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
         }
         for (s.step = steps.last; s.step-- > steps.first;) {
             s.n = list_rows(g, share, s.step, s.rows);
-            fetch_ahead(g, share, s.step);
             if (way->step(g, team, member, &s, way->cell)) return 1;
         }
         if (frnn_barrier(team)) return 1; /* dz of all rows must be there */

@@ -70,6 +70,10 @@ void frnn_begin_backward(const frnn_backward *g);
  * the first barrier in here. Nonzero: the team is stopping. */
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
 
+/* Asks for what the steps before this one will read of y and dy: rows that lie as far apart as the sequences. For a cell's
+ * step to call when it has read its own. */
+void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step);
+
 /* 1 + the last active step of a row before this one, 0 if there is none. */
 static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {
     return g->tape->mask ? g->before[step % g->steps * g->plan->B + b] : step;

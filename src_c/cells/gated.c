@@ -367,6 +367,26 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     return g;
 }
 
+/* Asks for what some units need of a row's token in the tape, a step before they do. Of c, which is needed as the state
+ * before a step too, that is one step earlier. */
+static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t step, size_t b) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gated *cell = g->cell;
+    const size_t size = plan->kernels->size, row = plan->H * size,
+                 token = frnn_pitch(plan, cell->kept * plan->H) * size;
+    const size_t first = columns.first * size, bytes = (columns.last - columns.first) * size;
+    const size_t ahead = cell->has_c ? 2 : 1;
+    const char *tape = g->common.tape->gates;
+    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + cell->gates * first, cell->gates * bytes);
+    if (step >= ahead && cell->kept > cell->gates)
+        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + cell->gates * row + first, bytes);
+}
+
+void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s) {
+    frnn_fetch_ahead(&g->common, s->share, s->step);
+    for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, s->step, s->rows[i]);
+}
+
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
                              void *const *to) {
@@ -408,21 +428,6 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     return 0;
 }
 
-/* Asks for what some units need of a row's token in the tape, a step before they do. Of c, which is needed as the state
- * before a step too, that is one step earlier. */
-static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t step, size_t b) {
-    const frnn_plan *plan = g->common.plan;
-    const frnn_gated *cell = g->cell;
-    const size_t size = plan->kernels->size, row = plan->H * size,
-                 token = frnn_pitch(plan, cell->kept * plan->H) * size;
-    const size_t first = columns.first * size, bytes = (columns.last - columns.first) * size;
-    const size_t ahead = cell->has_c ? 2 : 1;
-    const char *tape = g->common.tape->gates;
-    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + cell->gates * first, cell->gates * bytes);
-    if (step >= ahead && cell->kept > cell->gates)
-        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + cell->gates * row + first, bytes);
-}
-
 static int step_back(const frnn_backward *common, frnn_team *team, size_t member, const frnn_back_step *s,
                      const void *job) {
     const frnn_gated_backward *g = job;
@@ -437,7 +442,6 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
         const size_t b = s->rows[i];
         char **const at = lists + i;
         char *const gates = (char *)tape->gates + (s->step * plan->B + b) * token;
-        fetch_token(g, s->share.columns, s->step, b);
         at[BACK_GATES * plan->B] = gates;
         at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, s->step);
         at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, s->step);

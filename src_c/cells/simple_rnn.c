@@ -178,6 +178,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
+    frnn_fetch_ahead(g, s->share, s->step);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i];
         s->dy[i] = frnn_dy_at(g->gradients, b, s->step);

@@ -30,7 +30,7 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gat
         const size_t width = g.H - first < PANEL ? g.H - first : PANEL;
         REAL *const of_gates = (REAL *)g.gates[row] + gates * first;
         const REAL *const of_product =
-            products ? (const REAL *)g.product[row - g.row] + products * (first - begin) : NULL;
+            products ? (const REAL *)g.product[row - g.row] + products * (first - begin) : of_gates; /* not used */
         for (size_t unit = 0; unit < width; unit += LANES) {
             const size_t lanes = width - unit < LANES ? width - unit : LANES;
             u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit, of_product + unit};
@@ -46,7 +46,8 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gat
     }
 }
 
-/* One after the other, whatever the compiler thinks. */
+/* One after the other, whatever the compiler thinks. What a kernel reads and writes, it reads for all before it writes one:
+ * where rows are shorter than a vector, each load would wait for the store before it. */
 #define EACH_UNIT _Pragma("GCC unroll 1") for (int i = 0; i < n; i++)
 
 /* Of units u[i]: a gate, a product, and what has H elements a row for each part. */

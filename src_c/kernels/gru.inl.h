@@ -29,13 +29,16 @@ FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int 
 /* dz is [g z r u]: of x, the gradients of what it was multiplied to are g, z and r; of h', z, r and u. */
 FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
+    VEC d[AT_ONCE];
+    EACH_UNIT {
+        d[i] = IN(dh, 0);
+        if (g->dy) d[i] = d[i] + IN(dy, 0);
+    }
     EACH_UNIT {
         const VEC z = GATE(0), r = GATE(1), c = GATE(2);
-        VEC d = IN(dh, 0);
-        if (g->dy) d = d + IN(dy, 0);
-        OUT(dh, 0, d * z);
-        const VEC dz = F(act_gradient)(g->recurrent_activation, z, d * (IN(h, 0) - c));
-        const VEC dc = F(act_gradient)(g->activation, c, d * (one - z));
+        OUT(dh, 0, d[i] * z);
+        const VEC dz = F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c));
+        const VEC dc = F(act_gradient)(g->activation, c, d[i] * (one - z));
         const VEC dr = F(act_gradient)(g->recurrent_activation, r, dc * IN(gates, 3));
         OUT(dz, 0, dc);
         OUT(dz, 1, dz);
@@ -77,24 +80,32 @@ FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units)
 /* And back: dz is [g z r], of which this leaves g and z. */
 FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
+    VEC d[AT_ONCE];
+    EACH_UNIT {
+        d[i] = IN(dh, 0);
+        if (g->dy) d[i] = d[i] + IN(dy, 0);
+    }
     EACH_UNIT {
         const VEC z = GATE(0), c = GATE(2);
-        VEC d = IN(dh, 0);
-        if (g->dy) d = d + IN(dy, 0);
-        OUT(dh, 0, d * z);
-        OUT(dz, 0, F(act_gradient)(g->activation, c, d * (one - z)));
-        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, z, d * (IN(h, 0) - c)));
+        OUT(dh, 0, d[i] * z);
+        OUT(dz, 0, F(act_gradient)(g->activation, c, d[i] * (one - z)));
+        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c)));
     }
 }
 
 /* rh holds the gradient of r h', and gets r h' itself. */
 FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+    VEC d[AT_ONCE], dh[AT_ONCE];
+    EACH_UNIT {
+        d[i] = IN(rh, 0);
+        dh[i] = IN(dh, 0);
+    }
     EACH_UNIT {
         const VEC factor = g->dropout ? IN(dropout, 0) : V(set1)(1);
-        const VEC d = IN(rh, 0), r = GATE(1), h = IN(h, 0) * factor;
-        OUT(dz, 2, F(act_gradient)(g->recurrent_activation, r, d * h));
+        const VEC r = GATE(1), h = IN(h, 0) * factor;
+        OUT(dz, 2, F(act_gradient)(g->recurrent_activation, r, d[i] * h));
         OUT(rh, 0, r * h);
-        OUT(dh, 0, V(fma)(d * r, factor, IN(dh, 0)));
+        OUT(dh, 0, V(fma)(d[i] * r, factor, dh[i]));
     }
 }
 

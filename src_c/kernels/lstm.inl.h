@@ -3,8 +3,9 @@
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
 FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC in[3 * AT_ONCE], *const forget = in + n, *const out = forget + n, c[AT_ONCE];
+    VEC in[3 * AT_ONCE], *const forget = in + n, *const out = forget + n, c[AT_ONCE], before[AT_ONCE];
     EACH_UNIT {
+        before[i] = IN(c, 0);
         in[i] = GATE(0) + PRODUCT(0);
         forget[i] = GATE(1) + PRODUCT(1);
         c[i] = GATE(2) + PRODUCT(2);
@@ -19,7 +20,7 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
             SET_GATE(2, c[i]);
             SET_GATE(3, out[i]);
         }
-        c[i] = V(fma)(forget[i], IN(c, 0), in[i] * c[i]);
+        c[i] = V(fma)(forget[i], before[i], in[i] * c[i]);
         OUT(next_c, 0, c[i]);
     }
     F(act_vectors)(g->activation, n, c);
@@ -28,20 +29,23 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */
 FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC a[AT_ONCE]; /* h = o a */
-    EACH_UNIT a[i] = IN(next_c, 0);
-    F(act_vectors)(g->activation, n, a);
+    VEC a[AT_ONCE], d[AT_ONCE], dc[AT_ONCE];
+    EACH_UNIT {
+        a[i] = IN(next_c, 0);
+        d[i] = IN(dh, 0);
+        if (g->dy) d[i] = d[i] + IN(dy, 0);
+        dc[i] = IN(dc, 0);
+    }
+    F(act_vectors)(g->activation, n, a); /* h = o a */
     EACH_UNIT {
         const VEC in = GATE(0), forget = GATE(1), c = GATE(2), out = GATE(3);
-        VEC d = IN(dh, 0);
-        if (g->dy) d = d + IN(dy, 0);
         OUT(dh, 0, V(set1)(0));
-        OUT(dz, 3, F(act_gradient)(g->recurrent_activation, out, d * a[i]));
-        const VEC dc = IN(dc, 0) + F(act_gradient)(g->activation, a[i], d * out);
-        OUT(dz, 0, F(act_gradient)(g->recurrent_activation, in, dc * c));
-        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, forget, dc * IN(c, 0)));
-        OUT(dz, 2, F(act_gradient)(g->activation, c, dc * in));
-        OUT(dc, 0, dc * forget);
+        OUT(dz, 3, F(act_gradient)(g->recurrent_activation, out, d[i] * a[i]));
+        const VEC d_c = dc[i] + F(act_gradient)(g->activation, a[i], d[i] * out);
+        OUT(dz, 0, F(act_gradient)(g->recurrent_activation, in, d_c * c));
+        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, forget, d_c * IN(c, 0)));
+        OUT(dz, 2, F(act_gradient)(g->activation, c, d_c * in));
+        OUT(dc, 0, d_c * forget);
     }
 }
 
