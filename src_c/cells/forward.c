@@ -10,7 +10,7 @@ enum { LONG_CHUNK = 16 };
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
-    frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
+    frnn_forward f = {.plan = plan, .tape = tape};
     f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
     /* No small chunk is left over: it would take as long as a large one to read the weights. */
     if (f.steps >= LONG_CHUNK && plan->T > f.steps) {
@@ -38,8 +38,8 @@ void frnn_begin_forward(const frnn_forward *f) {
 
 /* x wx + b for the chunk's active tokens. */
 static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
-    const frnn_range rows = s->share.rows,
-                     panels = frnn_gate_panels(f->plan->kernels, f->plan->H, f->gates, s->share.panels);
+    const frnn_kernels *k = f->plan->kernels;
+    const frnn_range rows = s->share.rows;
     const ptrdiff_t stride = f->z.batch, x_stride = f->tape->x_batch;
     size_t n = 0;
     for (size_t step = steps.first; step < steps.last; step++) {
@@ -51,15 +51,22 @@ static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_r
                 s->outputs[n++] = z;
             }
     }
-    return frnn_multiply(team, member, f->plan->kernels,
-                         (frnn_product){.term = {{(const void *const *)s->x, f->wx, f->plan->I}},
-                                        .start = f->start,
-                                        .c = (void *const *)s->outputs,
-                                        .rows = n,
-                                        .N = f->gates * f->plan->H,
-                                        .first = panels.first,
-                                        .last = panels.last,
-                                        .activation = FRNN_LINEAR});
+    for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
+        const size_t columns = p->gates * f->plan->H;
+        const frnn_range panels = frnn_gate_panels(k, f->plan->H, p->gates, s->share.panels);
+        if (frnn_multiply(team, member, k,
+                          (frnn_product){.term = {{(const void *const *)s->x, p->wx, f->plan->I}},
+                                         .start = p->start,
+                                         .c = (void *const *)s->outputs,
+                                         .rows = n,
+                                         .N = columns,
+                                         .first = panels.first,
+                                         .last = panels.last,
+                                         .activation = FRNN_LINEAR}))
+            return 1;
+        for (size_t i = 0; i < n; i++) s->outputs[i] += columns * k->size;
+    }
+    return 0;
 }
 
 /* Lists the active rows of a step and moves `state` on. */

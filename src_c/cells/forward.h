@@ -9,23 +9,27 @@
 #include "cells/sequence.h"
 #include "cells/team.h"
 
+/* x wx + start of some gates. */
+typedef struct frnn_projection {
+    const void *wx, *start; /* (I, gates * H), packed; (gates * H,) and padding: the bias */
+    size_t gates;
+} frnn_projection;
+
 typedef struct frnn_forward {
     const frnn_plan *plan;
     const frnn_tape *tape;
-    void *h_last;      /* (B, H) or NULL */
-    size_t gates;      /* a projection has gates * H columns */
-    const void *wx;    /* (I, gates * H), packed */
-    const void *start; /* (gates * H,) and padding: the bias */
-    frnn_place y;      /* (steps or T, B, H): outputs */
-    frnn_place z;      /* (steps or T, B, gates * H): projections; may be y */
-    size_t steps;      /* of a chunk */
-    char *zeros;       /* (H,) */
-    char *h;           /* (B, H) states between chunks, if y is not kept */
-    const char **x;    /* per member (steps * B,): rows that a product reads */
-    char **to;         /* per member (steps * B,): and those that it writes */
-    char **hidden;     /* per member (B,) */
-    char **state;      /* per member (B,): where each row's last state is */
-    size_t *rows;      /* per member (B,) */
+    void *h_last;                   /* (B, H) or NULL */
+    frnn_projection projections[2]; /* the second may have no gates */
+    frnn_place y;                   /* (steps or T, B, H): outputs */
+    frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */
+    size_t steps;                   /* of a chunk */
+    char *zeros;                    /* (H,) */
+    char *h;                        /* (B, H) states between chunks, if y is not kept */
+    const char **x;                 /* per member (steps * B,): rows that a product reads */
+    char **to;                      /* per member (steps * B,): and those that it writes */
+    char **hidden;                  /* per member (B,) */
+    char **state;                   /* per member (B,): where each row's last state is */
+    size_t *rows;                   /* per member (B,) */
 } frnn_forward;
 
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */

@@ -5,24 +5,33 @@
 #include "cells/gates.h"
 #include "cells/packing.h"
 
-/* Bytes of products that the cell's equations find in the nearest cache. */
-static const size_t PRODUCT_BYTES = 20 * 1024;
+/* Bytes of gates that the cell's equations find in the nearest cache. */
+static const size_t NEAR_BYTES = 20 * 1024;
+/* Weights that a step can go through without the help of a projection. */
+static const size_t FUSED_BYTES = 512 * 1024;
 
 /* ---- prepared weights ---- */
 
+static size_t padded_columns(const frnn_kernels *k, size_t columns, frnn_layout *l) {
+    return frnn_times(l, frnn_panels(k, columns), k->panel);
+}
+
+static frnn_gated_part lay_out_part(const frnn_plan *plan, size_t gates, frnn_layout *l) {
+    const size_t row = padded_columns(plan->kernels, frnn_times(l, gates, plan->H), l), size = plan->kernels->size;
+    frnn_gated_part p;
+    p.b = frnn_take(l, row, size);
+    p.b_h = frnn_take(l, row, size);
+    p.wx = frnn_take(l, frnn_times(l, row, plan->I), size);
+    p.wh = frnn_take(l, frnn_times(l, row, plan->H), size);
+    return p;
+}
+
 static frnn_gated_weights lay_out_weights(const frnn_gated *cell, const frnn_plan *plan, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    const size_t H = plan->H;
-    const size_t row = frnn_times(l, frnn_panels(k, frnn_times(l, cell->gates, H)), k->panel);
-    const size_t row_h = frnn_times(l, frnn_panels(k, frnn_times(l, cell->together, H)), k->panel);
-    const size_t row_candidate =
-        frnn_times(l, frnn_panels(k, frnn_times(l, cell->gates - cell->together, H)), k->panel);
     frnn_gated_weights w;
-    w.b = frnn_take(l, row, k->size);
-    w.b_h = frnn_take(l, row, k->size);
-    w.wx = frnn_take(l, frnn_times(l, row, plan->I), k->size);
-    w.wh = frnn_take(l, frnn_times(l, row_h, H), k->size);
-    w.wh_candidate = frnn_take(l, frnn_times(l, row_candidate, H), k->size);
+    w.together = lay_out_part(plan, cell->together, l);
+    w.candidate = lay_out_part(plan, cell->gates - cell->together, l);
+    w.start = frnn_take(l, padded_columns(k, frnn_times(l, cell->together, plan->H), l), k->size);
     return w;
 }
 
@@ -32,7 +41,7 @@ static frnn_gated_weights weights_in(const frnn_gated *cell, const frnn_plan *pl
 }
 
 /* The user's matrices and where they are packed. */
-enum { MATRICES = 5 };
+enum { MATRICES = 8 };
 typedef struct matrices {
     frnn_gate_matrix from[MATRICES];
     char *packed[MATRICES];
@@ -41,14 +50,19 @@ typedef struct matrices {
 static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const char *wx, const char *wh,
                             const char *b, const void *prepared) {
     const frnn_gated_weights w = weights_in(cell, plan, prepared);
-    const size_t H = plan->H, gates = cell->gates, together = cell->together, columns = gates * H;
-    const size_t size = plan->kernels->size;
-    return (matrices){{{b, 1, H, gates, columns},
-                       {b && cell->bias_of_h ? b + columns * size : NULL, 1, H, gates, columns},
-                       {wx, plan->I, H, gates, columns},
-                       {wh, H, H, together, columns},
-                       {wh + together * H * size, H, H, gates - together, columns}},
-                      {w.b, w.b_h, w.wx, w.wh, w.wh_candidate}};
+    const size_t H = plan->H, columns = cell->gates * H, size = plan->kernels->size;
+    const char *const b_h = b && cell->has_u ? b + columns * size : NULL;
+    matrices m;
+    for (int i = 0; i < MATRICES; i += MATRICES / 2) {
+        const frnn_gated_part part = i ? w.candidate : w.together;
+        const size_t gates = i ? cell->gates - cell->together : cell->together;
+        const size_t at = i ? cell->together * H * size : 0;
+        m.from[i] = (frnn_gate_matrix){b ? b + at : NULL, 1, H, gates, columns}, m.packed[i] = part.b;
+        m.from[i + 1] = (frnn_gate_matrix){b_h ? b_h + at : NULL, 1, H, gates, columns}, m.packed[i + 1] = part.b_h;
+        m.from[i + 2] = (frnn_gate_matrix){wx ? wx + at : NULL, plan->I, H, gates, columns}, m.packed[i + 2] = part.wx;
+        m.from[i + 3] = (frnn_gate_matrix){wh + at, H, H, gates, columns}, m.packed[i + 3] = part.wh;
+    }
+    return m;
 }
 
 frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *plan, size_t *bytes) {
@@ -63,7 +77,12 @@ frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, co
                                const void *b, void *prepared) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
     const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
-    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(plan->kernels, &m.from[i], m.packed[i]);
+    const frnn_gated_weights w = weights_in(cell, plan, prepared);
+    const frnn_kernels *k = plan->kernels;
+    const size_t columns = frnn_panels(k, cell->together * plan->H) * k->panel;
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(k, &m.from[i], m.packed[i]);
+    memcpy(w.start, w.together.b, columns * k->size);
+    k->add(columns, w.together.b_h, w.start);
     return FRNN_OK;
 }
 
@@ -87,20 +106,23 @@ frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_
 }
 
 /* A member's lists of rows. */
-enum { GATES, C, NEXT_C, STATE_C, DROPOUT, RH, PRODUCT, DROPPED, FORWARD_LISTS = DROPPED + FRNN_MOST_GATES };
+enum { GATES, CANDIDATE, U, C, NEXT_C, STATE_C, DROPOUT, RH, DROPPED, FORWARD_LISTS = DROPPED + FRNN_MOST_GATES };
 
 static char **list(const frnn_gated_forward *f, size_t member, size_t which) {
     return f->lists + (member * FORWARD_LISTS + which) * f->common.plan->B;
 }
 
-/* The products of one block of units in one row. */
+/* The gates of one block of units in one row. */
 static size_t block_elements(const frnn_gated *cell, const frnn_plan *plan) {
-    return cell->gates * plan->kernels->panel;
+    return (cell->gates + (size_t)cell->has_u) * plan->kernels->panel;
 }
 
-/* Elements of the products that are computed together. */
-static size_t product_elements(const frnn_gated *cell, const frnn_plan *plan) {
-    return frnn_most(PRODUCT_BYTES / plan->kernels->size, block_elements(cell, plan));
+/* Whether a step computes x wx too, which halves the tiles and makes each twice as long. Pays when a step's rows fill a
+ * tile and all weights stay in the second-level cache. */
+static int is_fused(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape) {
+    const size_t room = FUSED_BYTES / plan->kernels->size / cell->gates / plan->H;
+    return plan->B / frnn_most_members(plan) >= plan->kernels->tile && plan->I <= room && plan->H <= room - plan->I
+           && !tape->dropout;
 }
 
 static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
@@ -109,18 +131,20 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
     const size_t states = frnn_times(l, plan->B, plan->H);
     frnn_gated_forward f = {.common = frnn_lay_out_forward(plan, tape, cell->gates, l),
                             .cell = cell,
-                            .w = weights_in(cell, plan, tape->prepared)};
-    const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H)),
-                 tokens = frnn_times(l, f.common.steps, plan->B);
-    f.common.wx = f.w.wx, f.common.start = f.w.b;
-    f.common.z = tape->gates
-                     ? frnn_dense_place(plan, frnn_most(plan->T, 1),
-                                        frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
-                     : frnn_dense_place(plan, f.common.steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
+                            .w = weights_in(cell, plan, tape->prepared),
+                            .fused = is_fused(cell, plan, tape)};
+    const size_t steps = f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
+    const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H));
+    f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, cell->together};
+    f.common.projections[1] = (frnn_projection){f.w.candidate.wx, f.w.candidate.b, cell->gates - cell->together};
+    f.common.z = tape->gates ? frnn_dense_place(plan, frnn_most(plan->T, 1),
+                                                frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
+                             : frnn_dense_place(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     f.c = frnn_take(l, cell->has_c ? states : 0, size);
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, cell->gates, states) : 0, size);
-    f.rh = frnn_take(l, cell->together < cell->gates ? states : 0, size);
-    f.product = frnn_take(l, frnn_times(l, threads, product_elements(cell, plan)), tape->dropout ? 2 * size : size);
+    f.rh = frnn_take(l, cell->has_rh ? states : 0, size);
+    f.u = frnn_take(l, cell->has_u && !tape->gates ? states : 0, size);
+    f.other = frnn_take(l, tape->dropout ? frnn_times(l, threads, block_elements(cell, plan)) : 0, size);
     f.lists = frnn_take(l, frnn_times(l, frnn_times(l, threads, FORWARD_LISTS), plan->B), sizeof *f.lists);
     return f;
 }
@@ -136,56 +160,63 @@ frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_p
 
 /* Some rows and blocks of a step. */
 typedef struct piece {
-    size_t row, rows, gate, gates, first, last;
-    int backwards, of_zeros; /* of_zeros: of the left-hand rows, which add nothing */
+    size_t row, rows, first, last;
 } piece;
 
-/* A product for some panels of the piece: rows a times wh, to rows c. */
-static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const piece *p, frnn_range panels,
-                    const char *wh, void *const *a, void *const *c) {
+/* A product for the piece. */
+static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s, const piece *p,
+                    const frnn_gated_product *m) {
     const frnn_plan *plan = f->common.plan;
-    const size_t panel = plan->kernels->panel, skipped = p->first * p->gates * panel * plan->kernels->size;
-    const size_t columns = (frnn_least(p->last * panel, plan->H) - p->first * panel) * p->gates;
-    const frnn_term term = {(const void *const *)a + p->row, wh + skipped * plan->H, p->of_zeros ? 0 : plan->H};
-    return frnn_multiply(team, member, plan->kernels,
-                         (frnn_product){.term = {term},
-                                        .start = f->w.b_h + skipped,
-                                        .c = c,
-                                        .rows = p->rows,
-                                        .N = columns,
-                                        .first = panels.first,
-                                        .last = frnn_least(panels.last, frnn_panels(plan->kernels, columns)),
-                                        .activation = FRNN_LINEAR,
-                                        .backwards = p->backwards});
+    const frnn_range panels = frnn_gate_panels(plan->kernels, plan->H, m->gates, (frnn_range){p->first, p->last});
+    frnn_product product = {.start = m->start,
+                            .c = m->c + p->row,
+                            .rows = p->rows,
+                            .N = m->gates * plan->H,
+                            .first = panels.first,
+                            .last = panels.last,
+                            .activation = FRNN_LINEAR,
+                            .backwards = s->step % 2};
+    const int of_zeros = s->step == 0 && !f->common.tape->h0 && m->a == (void *const *)s->h; /* they add nothing */
+    if (m->wx) product.term[0] = (frnn_term){(const void *const *)s->x + p->row, m->wx, plan->I};
+    if (m->wh && !of_zeros)
+        product.term[m->wx ? 1 : 0] = (frnn_term){(const void *const *)m->a + p->row, m->wh, plan->H};
+    else if (!m->wx && !m->start) return 0;
+    return frnn_multiply(team, member, plan->kernels, product);
 }
 
 /* The same where each gate has left-hand rows of its own: panel by panel, and in a last block, where panels hold parts of
  * several gates, all of them for every gate, of which only its own columns are used. */
-static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t member, const piece *p, const char *wh,
-                            char *const *c) {
+static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t member, const piece *p,
+                            const frnn_gated_product *m) {
     const frnn_plan *plan = f->common.plan;
-    const size_t panel = plan->kernels->panel, size = plan->kernels->size;
-    const size_t elements = product_elements(f->cell, plan);
-    for (size_t g = 0; g < p->gates; g++) {
-        void *const *a = (void *const *)list(f, member, DROPPED + p->gate + g);
+    const frnn_kernels *k = plan->kernels;
+    for (size_t j = 0; j < m->gates; j++)
         for (size_t block = p->first; block < p->last; block++) {
-            const size_t first = (block - p->first) * p->gates, width = frnn_least(plan->H - block * panel, panel);
-            char *other = f->product + (2 * member + 1) * elements * size;
-            if (width == panel) {
-                if (multiply(f, team, member, p, (frnn_range){first + g, first + g + 1}, wh, a, (void *const *)c))
-                    return 1;
-                continue;
-            }
-            const size_t at = (first * panel + g * width) * size;
-            piece row = *p;
-            row.rows = 1;
-            for (size_t i = 0; i < p->rows; i++, row.row++) {
-                void *const to = other;
-                if (multiply(f, team, member, &row, (frnn_range){first, first + p->gates}, wh, a, &to)) return 1;
-                memcpy(c[i] + at, other + at, width * size);
+            const size_t width = frnn_least(plan->H - block * k->panel, k->panel), first = block * m->gates;
+            const int whole = width == k->panel || m->gates == 1;
+            const size_t columns = m->gates * width, begin = first * k->panel * k->size;
+            void *const *const a = (void *const *)list(f, member, DROPPED + m->gate + j) + p->row;
+            char *const other = f->other + member * block_elements(f->cell, plan) * k->size;
+            frnn_product product = {.term = {{(const void *const *)a, m->wh, plan->H}},
+                                    .start = m->start,
+                                    .c = m->c + p->row,
+                                    .rows = p->rows,
+                                    .N = m->gates * plan->H,
+                                    .first = first + j,
+                                    .last = first + j + 1,
+                                    .activation = FRNN_LINEAR};
+            if (whole && frnn_multiply(team, member, k, product)) return 1;
+            for (size_t i = 0; i < p->rows && !whole; i++) {
+                char *const c = (char *)m->c[p->row + i] + begin;
+                memcpy(other, c, columns * k->size);
+                product.term[0] = (frnn_term){(const void *const *)a + i, m->wh + begin * plan->H, plan->H};
+                product.c = (void *const[]){other};
+                product.rows = 1, product.N = columns;
+                product.first = 0, product.last = frnn_panels(k, columns);
+                if (frnn_multiply(team, member, k, product)) return 1;
+                memcpy(c + j * width * k->size, other + j * width * k->size, width * k->size);
             }
         }
-    }
     return 0;
 }
 
@@ -193,30 +224,46 @@ static void claim(char *to, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(to + i, 1, 3);
 }
 
-/* Asks for what the cell's equations will need besides a product that is about to be computed. */
+/* Asks for what products and equations will need. */
 static void claim_rows(const frnn_gated_forward *f, const piece *p, const frnn_gated_rows *rows) {
     const frnn_plan *plan = f->common.plan;
-    const size_t size = plan->kernels->size, gates = f->cell->gates;
-    const size_t first = p->first * plan->kernels->panel * size, row = plan->H * size;
+    const size_t size = plan->kernels->size, together = f->cell->together, row = plan->H * size;
+    const size_t first = p->first * plan->kernels->panel * size;
     const size_t bytes = frnn_least(p->last * plan->kernels->panel * size, row) - first;
+    const size_t parts = rows->keep ? f->cell->kept : f->cell->gates;
     for (size_t i = p->row; i < p->row + p->rows; i++) {
-        claim((char *)rows->gates[i] + gates * first, gates * bytes);
+        claim((char *)rows->gates[i] + together * first, together * bytes);
+        for (size_t part = together; part < parts; part++) claim((char *)rows->gates[i] + part * row + first, bytes);
         claim((char *)rows->y[i] + first, bytes);
-        if (rows->keep && f->cell->kept > gates) claim((char *)rows->gates[i] + gates * row + first, bytes);
     }
 }
 
+frnn_gated_product frnn_gated_together(const frnn_gated_forward *f, const frnn_step *s, const frnn_gated_rows *rows) {
+    const frnn_gated_part *w = &f->w.together;
+    return (frnn_gated_product){.gates = f->cell->together,
+                                .wx = f->fused ? w->wx : NULL,
+                                .wh = w->wh,
+                                .a = f->common.tape->dropout ? NULL : (void *const *)s->h,
+                                .c = rows->gates,
+                                .start = f->fused ? f->w.start : NULL};
+}
+
+frnn_gated_product frnn_gated_candidate(const frnn_gated_forward *f, const frnn_gated_rows *rows) {
+    const frnn_gated_part *w = &f->w.candidate;
+    return (frnn_gated_product){.gate = f->cell->together,
+                                .gates = f->cell->gates - f->cell->together,
+                                .wx = f->fused ? w->wx : NULL,
+                                .c = rows->candidate,
+                                .start = f->fused ? w->b : NULL};
+}
+
 int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
-                        frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh, void *const *a,
+                        frnn_gated_rows *rows, const frnn_gated_product *products, size_t count,
                         void (*update)(const frnn_gated_rows *rows)) {
     const frnn_plan *plan = f->common.plan;
     const frnn_range blocks = s->share.panels;
-    const size_t size = plan->kernels->size, line = 64 / size;
-    const size_t block = (gates * frnn_least(plan->kernels->panel, plan->H) + line - 1) / line * line;
-    const size_t elements = product_elements(f->cell, plan);
-    char *const memory = f->product + member * (f->common.tape->dropout ? 2 : 1) * elements * size;
-    char **const product = list(f, member, PRODUCT);
-    const size_t all_blocks = blocks.last - blocks.first;
+    const size_t block = block_elements(f->cell, plan), all_blocks = blocks.last - blocks.first;
+    const size_t elements = frnn_most(NEAR_BYTES / plan->kernels->size, block);
     size_t some_rows = s->n, some_blocks = all_blocks, groups = 1;
     if (s->n * all_blocks * block > elements) {
         const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
@@ -224,19 +271,15 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
         some_blocks = frnn_least(elements / (some_rows * block), all_blocks);
         groups = (all_blocks + some_blocks - 1) / some_blocks;
     }
-    for (size_t i = 0; i < some_rows; i++) product[i] = memory + i * some_blocks * block * size;
-    rows->product = (const void *const *)product;
     for (size_t i = 0; i < groups; i++) {
-        piece p = {.gate = gate, .gates = gates, .backwards = s->step % 2};
-        p.of_zeros = gate == 0 && s->step == 0 && !f->common.tape->h0;
-        p.first = blocks.first + (p.backwards ? groups - 1 - i : i) * some_blocks;
+        piece p = {.first = blocks.first + (s->step % 2 ? groups - 1 - i : i) * some_blocks};
         p.last = frnn_least(p.first + some_blocks, blocks.last);
         for (; p.row < s->n; p.row += p.rows) {
             p.rows = frnn_least(some_rows, s->n - p.row);
             claim_rows(f, &p, rows);
-            if (a ? multiply(f, team, member, &p, (frnn_range){0, some_blocks * gates}, wh, a, (void *const *)product)
-                  : multiply_dropped(f, team, member, &p, wh, product))
-                return 1;
+            for (const frnn_gated_product *m = products; m < products + count; m++)
+                if (m->a || !m->wh ? multiply(f, team, member, s, &p, m) : multiply_dropped(f, team, member, &p, m))
+                    return 1;
             rows->row = p.row, rows->rows = p.rows, rows->first = p.first, rows->last = p.last;
             update(rows);
         }
@@ -251,18 +294,21 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     const frnn_plan *plan = common->plan;
     const frnn_tape *tape = common->tape;
     const size_t row = plan->H * plan->kernels->size, states = plan->B * row;
-    char **gates = list(f, member, GATES), **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
+    char **gates = list(f, member, GATES), **candidate = list(f, member, CANDIDATE), **u = list(f, member, U);
+    char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
     char *const z = frnn_at(&common->z, 0, s->step);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = frnn_row_of(common, s, i);
         gates[i] = z + (ptrdiff_t)b * common->z.batch;
+        candidate[i] = gates[i] + cell->together * row;
+        if (cell->has_u) u[i] = tape->gates ? gates[i] + cell->gates * row : f->u + b * row;
         if (cell->has_c) {
             char **const state = state_c + (b - s->share.rows.first);
             c[i] = *state;
             next_c[i] = *state = tape->gates ? gates[i] + cell->gates * row : *state;
         }
-        if (cell->together < cell->gates) rh[i] = f->rh + b * row;
+        if (cell->has_rh) rh[i] = f->rh + b * row;
         if (!tape->dropout) continue;
         dropout[i] = (char *)tape->dropout + b * row;
         for (size_t g = 0; g < cell->gates; g++) {
@@ -273,6 +319,8 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     }
     frnn_gated_rows rows = {.H = plan->H,
                             .gates = (void *const *)gates,
+                            .candidate = (void *const *)candidate,
+                            .u = (void *const *)u,
                             .h = (const void *const *)s->h,
                             .c = (const void *const *)c,
                             .dropout = tape->dropout ? (const void *const *)dropout : NULL,
@@ -298,7 +346,7 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
         if (tape->c0) memcpy(c[b - first] + offset, (const char *)tape->c0 + b * row + offset, bytes);
         else memset(c[b - first] + offset, 0, bytes);
     }
-    if (frnn_go_forward(&f->common, team, member, share, 0, recur, f)) return;
+    if (frnn_go_forward(&f->common, team, member, share, f->fused, recur, f)) return;
     for (size_t b = first; b < share.rows.last && f->c_last; b++)
         memcpy((char *)f->c_last + b * row + offset, c[b - first] + offset, bytes);
 }
@@ -323,9 +371,9 @@ static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
     const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size;
-    char *const db_h = out->db && cell->bias_of_h ? (char *)out->db + N * size : NULL;
+    char *const db_h = out->db && cell->has_u ? (char *)out->db + N * size : NULL;
     for (size_t gate = 0, more; gate < cell->gates; gate += more) {
-        more = gate >= cell->same ? cell->gates - gate : g->common.tape->dropout ? 1 : cell->same;
+        more = gate >= cell->together ? cell->gates - gate : g->common.tape->dropout ? 1 : cell->together;
         const size_t columns = more * H, at = gate * H * size;
         const size_t dz_x = frnn_dz_of_x(cell, gate), dz_h = frnn_dz_of_h(cell, gate);
         char *const dwx = (char *)out->dwx + at, *const dwh = (char *)out->dwh + at;
@@ -352,12 +400,10 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
                              .cell = cell,
                              .w = weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
-    g.order = frnn_take(l, frnn_times(l, cell->gates, H), sizeof *g.order);
-    g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
-    g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->together), size);
-    g.wh_candidate_t = frnn_take(l, frnn_times(l, matrix, cell->gates - cell->together), size);
-    g.rh =
-        frnn_place_by_sequence(plan, g.common.steps, H, frnn_take(l, cell->together < cell->gates ? states : 0, size));
+    g.order = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order);
+    g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->has_rh ? cell->together : cell->gates), size);
+    g.wh_candidate_t = frnn_take(l, cell->has_rh ? matrix : 0, size);
+    g.rh = frnn_place_by_sequence(plan, g.common.steps, H, frnn_take(l, cell->has_rh ? states : 0, size));
     g.dropped = frnn_take(l, tape->dropout ? states : 0, size);
     g.undropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, H) : 0, size);
     g.lists = frnn_take(l, frnn_times(l, frnn_times(l, frnn_most_members(plan), BACK_LISTS), plan->B), sizeof *g.lists);
@@ -375,11 +421,11 @@ static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t
     const size_t size = plan->kernels->size, row = plan->H * size,
                  token = frnn_pitch(plan, cell->kept * plan->H) * size;
     const size_t first = columns.first * size, bytes = (columns.last - columns.first) * size;
-    const size_t ahead = cell->has_c ? 2 : 1;
+    const size_t ahead = cell->has_c ? 2 : 1, together = cell->together;
     const char *tape = g->common.tape->gates;
-    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + cell->gates * first, cell->gates * bytes);
-    if (step >= ahead && cell->kept > cell->gates)
-        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + cell->gates * row + first, bytes);
+    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + together * first, together * bytes);
+    for (size_t part = together; part < cell->kept && step >= ahead; part++)
+        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + part * row + first, bytes);
 }
 
 void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s) {
@@ -488,12 +534,12 @@ static int list_left(const frnn_gated_backward *g, frnn_team *team, size_t membe
     const char *dropout = g->common.tape->dropout;
     *left = NULL;
     if (!t->later || sum->sums.H == 0) return 0;
-    if (sum->gate < g->cell->together && !dropout) {
+    if (!(sum->gate >= g->cell->together && g->cell->has_rh) && !dropout) {
         *left = t->h;
         return 0;
     }
     *left = g->left + member * g->common.steps * plan->B;
-    if (sum->gate >= g->cell->together) {
+    if (sum->gate >= g->cell->together && g->cell->has_rh) {
         for (size_t i = 0; i < t->n; i++)
             (*left)[i] = g->rh.first + (t->dz[i] - g->common.dz.first) / g->common.dz.time * g->rh.time;
         return 0;
@@ -526,15 +572,23 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const frnn_gated_backward *g = job;
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
-    const size_t H = plan->H, gates = g->cell->gates, together = g->cell->together;
+    const frnn_gated *cell = g->cell;
+    const size_t I = plan->I, H = plan->H, gates = cell->gates, together = cell->together * H, all = gates * H;
+    const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
     const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
-    if (frnn_transpose(team, member, k, H, together * H, g->w.wh, g->order_h, g->wh_t)) return;
-    if (together < gates
-        && frnn_transpose(team, member, k, H, (gates - together) * H, g->w.wh_candidate, NULL, g->wh_candidate_t))
+    const size_t row = k->panel * k->size; /* of a panel */
+    if (frnn_transpose(team, member, k, H, together, w->wh, g->order, cell->has_rh ? together : all, g->wh_t)) return;
+    if (all > together
+        && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
+                          cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
         return;
-    if (g->common.gradients->dx
-        && frnn_transpose(team, member, k, plan->I, gates * H, g->w.wx, g->order, g->common.wx_t))
-        return;
+    if (g->common.gradients->dx) {
+        char *const wx_t = g->common.wx_t; /* in the order of dz */
+        if (frnn_transpose(team, member, k, I, together, w->wx, g->order, all, wx_t + frnn_dz_of_x(cell, 0) * H * row))
+            return;
+        if (all > together && frnn_transpose(team, member, k, I, all - together, candidate->wx, NULL, all, wx_t))
+            return;
+    }
     frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
 }
 
@@ -563,12 +617,7 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_kernels *k = plan->kernels;
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
-    frnn_order_gates(k, plan->H, cell->gates, g.order);
-    for (size_t n = 0; n < cell->gates * plan->H; n++) {
-        const size_t gate = g.order[n] / plan->H;
-        g.order[n] = frnn_dz_of_x(cell, gate) * plan->H + g.order[n] % plan->H;
-    }
-    frnn_order_gates(k, plan->H, cell->together, g.order_h);
+    frnn_order_gates(k, plan->H, cell->together, g.order);
     for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
     const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
     for (size_t i = 0; i < g.count; i++) frnn_end_outer_sums(&g.sums[i].sums);

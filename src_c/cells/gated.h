@@ -1,8 +1,8 @@
 /* What GRU and LSTM share: their prepared weights, their tapes, and how a step's products meet the cell's equations.
  *
- * x wx + b of a chunk is projected to where the tape keeps the gates, or to scratch. A step multiplies h' by wh for a few
- * rows and blocks of units at a time, as many as stay in the nearest cache, and at once sends the products and the
- * projections of these units through the cell's equations (kernels/gru.inl.h, kernels/lstm.inl.h). */
+ * x wx + b of a chunk is projected to where the tape keeps the gates, or to scratch. A step adds h' wh there for a few rows
+ * and blocks of units at a time, as many as stay in the nearest cache, and at once sends these units through the cell's
+ * equations (kernels/gru.inl.h, kernels/lstm.inl.h). Where the weights are small, a step computes both products. */
 #ifndef FRNN_CELLS_GATED_H
 #define FRNN_CELLS_GATED_H
 
@@ -14,21 +14,28 @@ enum { FRNN_MOST_GATES = 4 };
 
 typedef struct frnn_gated frnn_gated;
 
-/* All packed; the gates of wx and b stand side by side, those of wh as far as they are multiplied together. */
+/* Weights of some gates, packed with these gates side by side: (gates * H,) and (I or H, gates * H). */
+typedef struct frnn_gated_part {
+    char *b, *b_h; /* b_h is added to h' wh */
+    char *wx, *wh;
+} frnn_gated_part;
+
 typedef struct frnn_gated_weights {
-    char *b, *b_h;                /* (gates * H,); b_h is added to h' wh */
-    char *wx, *wh, *wh_candidate; /* (I, gates * H), (H, together * H), (H, (gates - together) * H) */
+    frnn_gated_part together, candidate; /* of the cell's `together` gates, and of the others */
+    char *start;                         /* of those together: b + b_h */
 } frnn_gated_weights;
 
 typedef struct frnn_gated_forward {
     frnn_forward common;
     const frnn_gated *cell;
     frnn_gated_weights w;
+    int fused; /* there are no projections: a step computes them */
     void *c_last;
     char *c;       /* (B, H): c before the first step; without a tape, also after it */
     char *dropped; /* (gates, B, H): h' times dropout */
     char *rh;      /* (B, H): r h' */
-    char *product; /* per member: h' wh of some rows and blocks; twice, if there is dropout */
+    char *u;       /* (B, H): h' wh + b_h of the candidate, if the tape does not keep it */
+    char *other;   /* per member: a block of one row, if there is dropout */
     char **lists;  /* per member, (B,) each */
 } frnn_gated_forward;
 
@@ -42,7 +49,7 @@ typedef struct frnn_gated_backward {
     frnn_backward common;
     const frnn_gated *cell;
     frnn_gated_weights w;
-    size_t *order, *order_h;     /* of the columns of wx and wh */
+    size_t *order;               /* of the columns of the gates together */
     char *wh_t, *wh_candidate_t; /* packed transposes */
     frnn_place rh;               /* (B, steps, H): r h' */
     char *dropped;               /* (steps * B, H): h' times dropout */
@@ -56,11 +63,12 @@ typedef struct frnn_gated_backward {
 /* What a cell is made of. */
 struct frnn_gated {
     size_t gates;
-    size_t together; /* gates that need h'; those after them need r h' */
-    size_t kept;     /* of a token in the tape, in units of H elements: the gates and what follows them, */
-    size_t dz;       /* and in dz; */
-    size_t same;     /* gates, the first ones, for which dz is the gradient of both products */
-    int bias_of_h;   /* the bias has a second row, added to h' wh */
+    size_t
+        together; /* gates that are x wx + h' wh, the first ones; another is a candidate, which the reset gate is for */
+    size_t kept;  /* of a token in the tape, in units of H elements: the gates and what follows them, */
+    size_t dz;    /* and in dz; */
+    int has_rh;   /* the candidate needs r h' */
+    int has_u;    /* the candidate needs h' wh + b_h by itself; the bias has a second row for it */
     int has_c;
     /* One step, all lists of rows filled in. Nonzero: the team is stopping. */
     int (*step)(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s, frnn_gated_rows *rows);
@@ -68,20 +76,32 @@ struct frnn_gated {
                      frnn_gated_rows *rows);
 };
 
-/* Which H elements of dz are the gradient of a gate's product with x, and with h' or r h'. Those of a gate beyond `same`
+/* Which H elements of dz are the gradient of a gate's product with x, and with h' or r h'. Those of the candidate
  * stand at the two ends, so that each kind lies in one piece. */
 static inline size_t frnn_dz_of_x(const frnn_gated *cell, size_t gate) {
-    return (gate + cell->gates - cell->same) % cell->gates;
+    return (gate + cell->gates - cell->together) % cell->gates;
 }
 
 static inline size_t frnn_dz_of_h(const frnn_gated *cell, size_t gate) {
-    return (gate + cell->gates - cell->same) % cell->dz;
+    return (gate + cell->gates - cell->together) % cell->dz;
 }
 
-/* Multiplies wh's gates (`gates` of them from `gate` on) by rows a, or h' times dropout if a is NULL, and has `update`
- * deal with the products of the member's units, `rows` being the step's. */
+/* c = start + x wx + a wh for some gates, `gate` and those after it. */
+typedef struct frnn_gated_product {
+    size_t gate, gates;
+    const char *wx;            /* or NULL */
+    const char *wh;            /* or NULL */
+    void *const *a, *const *c; /* rows; a is NULL for h' times dropout */
+    const char *start;         /* NULL: what c holds */
+} frnn_gated_product;
+
+/* The products that a step begins with: of the gates together, and what is x wx + b only if it has not been projected. */
+frnn_gated_product frnn_gated_together(const frnn_gated_forward *f, const frnn_step *s, const frnn_gated_rows *rows);
+frnn_gated_product frnn_gated_candidate(const frnn_gated_forward *f, const frnn_gated_rows *rows);
+
+/* Computes some products for the member's units and has `update` deal with them, `rows` being the step's. */
 int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
-                        frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh, void *const *a,
+                        frnn_gated_rows *rows, const frnn_gated_product *products, size_t count,
                         void (*update)(const frnn_gated_rows *rows));
 
 /* The gradient that some gates' dz make of what their wh was multiplied with, dz wh^T, for the member's units: added to

@@ -6,13 +6,13 @@
 
 #include "cells/gated.h"
 
-static void *const *h_before(const frnn_gated_forward *f, const frnn_step *s) {
-    return f->common.tape->dropout ? NULL : (void *const *)s->h;
-}
-
 static int step_after(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                       frnn_gated_rows *rows) {
-    return frnn_gated_multiply(f, team, member, s, rows, 0, 3, f->w.wh, h_before(f, s), f->common.plan->kernels->gru);
+    const frnn_gated_part *w = &f->w.candidate;
+    const frnn_gated_product together = frnn_gated_together(f, s, rows);
+    const frnn_gated_product u = {.gate = 2, .gates = 1, .wh = w->wh, .a = together.a, .c = rows->u, .start = w->b_h};
+    const frnn_gated_product products[] = {together, u, frnn_gated_candidate(f, rows)};
+    return frnn_gated_multiply(f, team, member, s, rows, products, f->fused ? 3 : 2, f->common.plan->kernels->gru);
 }
 
 static int step_back_after(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
@@ -26,9 +26,12 @@ static int step_back_after(const frnn_gated_backward *g, frnn_team *team, size_t
 static int step_before(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                        frnn_gated_rows *rows) {
     const frnn_kernels *k = f->common.plan->kernels;
-    if (frnn_gated_multiply(f, team, member, s, rows, 0, 2, f->w.wh, h_before(f, s), k->gru_reset)) return 1;
+    const frnn_gated_product together = frnn_gated_together(f, s, rows);
+    frnn_gated_product candidate = frnn_gated_candidate(f, rows);
+    candidate.wh = f->w.candidate.wh, candidate.a = rows->rh;
+    if (frnn_gated_multiply(f, team, member, s, rows, &together, 1, k->gru_reset)) return 1;
     if (s->share.together && frnn_barrier(team)) return 1; /* every column of r h' must be there */
-    return frnn_gated_multiply(f, team, member, s, rows, 2, 1, f->w.wh_candidate, rows->rh, k->gru_candidate);
+    return frnn_gated_multiply(f, team, member, s, rows, &candidate, 1, k->gru_candidate);
 }
 
 static int step_back_before(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
@@ -38,22 +41,15 @@ static int step_back_before(const frnn_gated_backward *g, frnn_team *team, size_
     frnn_gated_fetch_ahead(g, s);
     if (s->share.together && frnn_barrier(team)) return 1;
     if (frnn_gated_multiply_back(g, team, member, s, rows, 2, 1, g->wh_candidate_t, rows->rh)) return 1;
-    rows->product = (const void *const *)rows->rh;
     k->gru_reset_back(rows);
     if (s->share.together && frnn_barrier(team)) return 1;
     return frnn_gated_multiply_back(g, team, member, s, rows, 0, 2, g->wh_t, NULL);
 }
 
-static const frnn_gated after = {.gates = 3,
-                                 .together = 3,
-                                 .kept = 4,
-                                 .dz = 4,
-                                 .same = 2,
-                                 .bias_of_h = 1,
-                                 .step = step_after,
-                                 .step_back = step_back_after};
+static const frnn_gated after = {
+    .gates = 3, .together = 2, .kept = 4, .dz = 4, .has_u = 1, .step = step_after, .step_back = step_back_after};
 static const frnn_gated before = {
-    .gates = 3, .together = 2, .kept = 3, .dz = 3, .same = 2, .step = step_before, .step_back = step_back_before};
+    .gates = 3, .together = 2, .kept = 3, .dz = 3, .has_rh = 1, .step = step_before, .step_back = step_back_before};
 
 static const frnn_gated *cell_of(const frnn_plan *plan) { return plan && plan->reset_after ? &after : &before; }
 

@@ -7,8 +7,8 @@
 
 static int step(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                 frnn_gated_rows *rows) {
-    void *const *h = f->common.tape->dropout ? NULL : (void *const *)s->h;
-    return frnn_gated_multiply(f, team, member, s, rows, 0, 4, f->w.wh, h, f->common.plan->kernels->lstm);
+    const frnn_gated_product product = frnn_gated_together(f, s, rows);
+    return frnn_gated_multiply(f, team, member, s, rows, &product, 1, f->common.plan->kernels->lstm);
 }
 
 static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
@@ -20,7 +20,7 @@ static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t membe
 }
 
 static const frnn_gated cell = {
-    .gates = 4, .together = 4, .kept = 5, .dz = 4, .same = 4, .has_c = 1, .step = step, .step_back = step_back};
+    .gates = 4, .together = 4, .kept = 5, .dz = 4, .has_c = 1, .step = step, .step_back = step_back};
 
 static const frnn_gated *cell_of(const frnn_plan *plan) {
     (void)plan;

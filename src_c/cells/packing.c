@@ -16,10 +16,10 @@ void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, 
 }
 
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
-                   const size_t *order, void *transposed) {
+                   const size_t *order, size_t rows, void *transposed) {
     const frnn_range panels = frnn_part(frnn_panels(k, K), frnn_team_size(team), member);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
-        k->transpose(K, N, packed, order, panel, panel + 1, transposed);
+        k->transpose(K, N, packed, order, rows, panel, panel + 1, transposed);
         if (frnn_worked(team, member, (double)N * (double)k->panel)) return 1;
     }
     return 0;

@@ -10,7 +10,7 @@ void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, 
 /* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
  * interrupted. Nonzero: the team is stopping. */
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
-                   const size_t *order, void *transposed);
+                   const size_t *order, size_t rows, void *transposed);
 
 /* Whether packed holds the very bits of w. */
 int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed);

@@ -83,7 +83,7 @@ typedef struct forward {
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l) {
     forward f = {.common = frnn_lay_out_forward(plan, tape, 1, l), .w = weights_in(plan, tape->prepared)};
-    f.common.wx = f.w.wx, f.common.start = f.w.b;
+    f.common.projections[0] = (frnn_projection){f.w.wx, f.w.b, 1};
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, plan->H) : 0, plan->kernels->size);
     return f;
 }
@@ -230,9 +230,9 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const size_t size = frnn_team_size(team);
     const weights w = weights_in(plan, g->common.tape->prepared);
     const frnn_share share = frnn_share_of(plan, 1, size, member, !g->common.tape->dropout);
-    if (frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, g->wh_t)) return;
+    if (frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, g->wh_t)) return;
     if (g->common.gradients->dx
-        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, g->common.wx_t))
+        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
         return;
     frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
 }

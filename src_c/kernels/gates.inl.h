@@ -7,20 +7,17 @@
 typedef struct F(units) {
     size_t row, unit, lanes; /* so many units of a row from this one on */
     size_t width;            /* of the block that they belong to; its gates are so many elements apart: */
-    REAL *gates;             /* the first gate of these units, */
-    const REAL *product;     /* and the first product */
+    REAL *gates;             /* the first gate of these units */
 } F(units);
 
-/* In which order: a step goes block by block, the products of a block being in the nearest cache; the way back row by row,
- * as the tape lies in memory. */
+/* In which order: a step goes block by block, as their products were computed; the way back row by row, as the tape lies in
+ * memory. */
 enum { F(BY_BLOCKS), F(BY_ROWS) };
 
 typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n);
 
-/* Calls `update` for all units, at most AT_ONCE vectors at a time. In `gates` a block has a part for each of `gates` gates,
- * in `product` for each of `products`. */
-FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, size_t products,
-                              F(update) * update) {
+/* Calls `update` for all units, at most AT_ONCE vectors at a time. In a block so many gates stand side by side. */
+FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, F(update) * update) {
     const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
     const size_t begin = g.first * PANEL, end = g.last * PANEL < g.H ? g.last * PANEL : g.H;
     const size_t vectors = (end - begin + LANES - 1) / LANES, end_row = g.row + g.rows;
@@ -29,11 +26,9 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gat
     for (int n = 0; left > 0;) {
         const size_t width = g.H - first < PANEL ? g.H - first : PANEL;
         REAL *const of_gates = (REAL *)g.gates[row] + gates * first;
-        const REAL *const of_product =
-            products ? (const REAL *)g.product[row - g.row] + products * (first - begin) : of_gates; /* not used */
         for (size_t unit = 0; unit < width; unit += LANES) {
             const size_t lanes = width - unit < LANES ? width - unit : LANES;
-            u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit, of_product + unit};
+            u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit};
             if (--left > 0 && n < AT_ONCE) continue;
             update(&g, u, n);
             n = 0;
@@ -50,13 +45,12 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gat
  * where rows are shorter than a vector, each load would wait for the store before it. */
 #define EACH_UNIT _Pragma("GCC unroll 1") for (int i = 0; i < n; i++)
 
-/* Of units u[i]: a gate, a product, and what has H elements a row for each part. */
+/* Of units u[i]: one of the gates that stand side by side, and what has H elements a row for each part. */
 #define GATE(gate) F(load_some)(u[i].gates + (gate) * u[i].width, u[i].lanes)
-#define PRODUCT(gate) F(load_some)(u[i].product + (gate) * u[i].width, u[i].lanes)
 #define IN(array, part) F(load_some)((const REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, u[i].lanes)
 #define SET_GATE(gate, value) F(store_some)(u[i].gates + (gate) * u[i].width, value, u[i].lanes)
 #define OUT(array, part, value) F(store_some)((REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, value, u[i].lanes)
 
 /* The kernel `name` from name_units. */
-#define FRNN_GATED_KERNEL(name, order, gates, products) \
-    static void F(name)(const frnn_gated_rows *g) { F(for_units)(g, F(order), gates, products, F(name##_units)); }
+#define FRNN_GATED_KERNEL(name, order, gates) \
+    static void F(name)(const frnn_gated_rows *g) { F(for_units)(g, F(order), gates, F(name##_units)); }

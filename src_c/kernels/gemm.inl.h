@@ -109,18 +109,16 @@ FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, si
         F(act)(AT_ONCE, activation, a);
         EACH V(store_n)((REAL *)c[i] + column + v, a[i], n - v);
     }
-    size_t r = v = 0;
-    for (int more = rows > 0; more;) {
-        EACH { /* after the last vector it comes again, but is read before it is written */
-            at[i] = (REAL *)c[r] + column + v;
-            some[i] = F(lanes_left)(n, v);
-            if (v + LANES < n) v += LANES;
-            else if (r + 1 < rows) r++, v = 0;
-            else more = 0;
+    for (size_t r = v = 0; r < rows;) {
+        int count = 0;
+        for (; count < AT_ONCE && r < rows; count++) {
+            at[count] = (REAL *)c[r] + column + v;
+            some[count] = F(lanes_left)(n, v);
+            a[count] = F(load_some)(at[count], some[count]);
+            if ((v += LANES) >= n) r++, v = 0;
         }
-        EACH a[i] = F(load_some)(at[i], some[i]);
-        F(act)(AT_ONCE, activation, a);
-        EACH F(store_some)(at[i], a[i], some[i]);
+        F(act_vectors)(activation, count, a);
+        for (int i = 0; i < count; i++) F(store_some)(at[i], a[i], some[i]);
     }
 }
 

@@ -1,28 +1,24 @@
 /* GRU: z, r = rec_act(x wx + b + h' wh), h = z h' + (1 - z) g.
  *
- * The tape's gates of a row are z, r and g side by side in every block; with reset_after u = h' wh + b follows. */
+ * The tape's gates of a row are z and r side by side in every block, then g, and with reset_after u = h' wh + b. */
 
 /* g = act(x wx + b + r u) */
 FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
     VEC z[2 * AT_ONCE], *const r = z + n, c[AT_ONCE];
     EACH_UNIT {
-        z[i] = GATE(0) + PRODUCT(0);
-        r[i] = GATE(1) + PRODUCT(1);
+        z[i] = GATE(0);
+        r[i] = GATE(1);
     }
     F(act_vectors)(g->recurrent_activation, 2 * n, z);
-    EACH_UNIT {
-        const VEC product = PRODUCT(2);
-        c[i] = V(fma)(r[i], product, GATE(2));
-        if (g->keep) OUT(gates, 3, product);
-    }
+    EACH_UNIT c[i] = V(fma)(r[i], IN(u, 0), IN(gates, 2));
     F(act_vectors)(g->activation, n, c);
     EACH_UNIT {
         OUT(y, 0, V(fma)(z[i], IN(h, 0), (one - z[i]) * c[i]));
         if (!g->keep) continue;
         SET_GATE(0, z[i]);
         SET_GATE(1, r[i]);
-        SET_GATE(2, c[i]);
+        OUT(gates, 2, c[i]);
     }
 }
 
@@ -35,7 +31,7 @@ FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u,
         if (g->dy) d[i] = d[i] + IN(dy, 0);
     }
     EACH_UNIT {
-        const VEC z = GATE(0), r = GATE(1), c = GATE(2);
+        const VEC z = GATE(0), r = GATE(1), c = IN(gates, 2);
         OUT(dh, 0, d[i] * z);
         const VEC dz = F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c));
         const VEC dc = F(act_gradient)(g->activation, c, d[i] * (one - z));
@@ -51,8 +47,8 @@ FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u,
 FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     VEC z[2 * AT_ONCE], *const r = z + n;
     EACH_UNIT {
-        z[i] = GATE(0) + PRODUCT(0);
-        r[i] = GATE(1) + PRODUCT(1);
+        z[i] = GATE(0);
+        r[i] = GATE(1);
     }
     F(act_vectors)(g->recurrent_activation, 2 * n, z);
     EACH_UNIT {
@@ -68,12 +64,12 @@ FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u
 FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
     VEC c[AT_ONCE];
-    EACH_UNIT c[i] = GATE(2) + PRODUCT(0);
+    EACH_UNIT c[i] = IN(gates, 2);
     F(act_vectors)(g->activation, n, c);
     EACH_UNIT {
         const VEC z = GATE(0);
         OUT(y, 0, V(fma)(z, IN(h, 0), (one - z) * c[i]));
-        if (g->keep) SET_GATE(2, c[i]);
+        if (g->keep) OUT(gates, 2, c[i]);
     }
 }
 
@@ -86,7 +82,7 @@ FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(u
         if (g->dy) d[i] = d[i] + IN(dy, 0);
     }
     EACH_UNIT {
-        const VEC z = GATE(0), c = GATE(2);
+        const VEC z = GATE(0), c = IN(gates, 2);
         OUT(dh, 0, d[i] * z);
         OUT(dz, 0, F(act_gradient)(g->activation, c, d[i] * (one - z)));
         OUT(dz, 1, F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c)));
@@ -109,9 +105,9 @@ FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units
     }
 }
 
-FRNN_GATED_KERNEL(gru, BY_BLOCKS, 3, 3)
-FRNN_GATED_KERNEL(gru_back, BY_ROWS, 3, 0)
-FRNN_GATED_KERNEL(gru_reset, BY_BLOCKS, 3, 2)
-FRNN_GATED_KERNEL(gru_candidate, BY_BLOCKS, 3, 1)
-FRNN_GATED_KERNEL(gru_candidate_back, BY_ROWS, 3, 0)
-FRNN_GATED_KERNEL(gru_reset_back, BY_ROWS, 3, 0)
+FRNN_GATED_KERNEL(gru, BY_BLOCKS, 2)
+FRNN_GATED_KERNEL(gru_back, BY_ROWS, 2)
+FRNN_GATED_KERNEL(gru_reset, BY_BLOCKS, 2)
+FRNN_GATED_KERNEL(gru_candidate, BY_BLOCKS, 2)
+FRNN_GATED_KERNEL(gru_candidate_back, BY_ROWS, 2)
+FRNN_GATED_KERNEL(gru_reset_back, BY_ROWS, 2)

@@ -46,14 +46,15 @@ typedef struct frnn_outer {
 } frnn_outer;
 
 /* Some rows of a gated cell at one step, and the units of some blocks: block p is `panel` units from p * panel on, fewer at
- * the end. Arrays of row pointers, indexed from 0; what a kernel does not need may be missing. All but `gates` and
- * `product` hold H units, dz several times. In `gates` the gates of a block's units stand side by side, as the panels of
- * the weights do; what else the tape keeps follows. */
+ * the end. Arrays of row pointers, indexed from 0; what a kernel does not need may be missing. All but `gates` hold H
+ * units, dz several times. In `gates` those gates of a block's units that one product makes stand side by side, as the
+ * panels of the weights do; then come the others and what else the tape keeps, H units each. */
 typedef struct frnn_gated_rows {
     size_t row, rows;                /* the first row, how many */
     size_t H, first, last;           /* blocks first <= p < last */
-    void *const *gates;              /* x wx + b, to become the activated gates */
-    const void *const *product;      /* of the rows from `row` on and the blocks from `first` on only: h' wh */
+    void *const *gates;              /* x wx + b + h' wh, to become the activated gates */
+    void *const *candidate;          /* the first gate there that stands by itself */
+    void *const *u;                  /* h' wh + b, GRU with reset_after */
     const void *const *h, *const *c; /* states before the step */
     const void *const *dropout;      /* factors of h' in the product, or NULL */
     void *const *y, *const *next_c;  /* and after it */
@@ -78,10 +79,10 @@ struct frnn_kernels {
     /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,
                  void *packed);
-    /* The packed N x K transpose of a packed K x N matrix, panels first <= p < last of the transpose. Column n becomes row
-     * order[n], or n if order is NULL. */
-    void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t first, size_t last,
-                      void *transposed);
+    /* The transpose of a packed K x N matrix, among others in a packed rows x K matrix, panels first <= p < last of that.
+     * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. */
+    void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
+                      size_t last, void *transposed);
     /* sum (panel,) += the sum of the n rows of one packed panel. */
     void (*sum)(size_t n, const void *panel, void *sum);
 

@@ -6,10 +6,10 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
     VEC in[3 * AT_ONCE], *const forget = in + n, *const out = forget + n, c[AT_ONCE], before[AT_ONCE];
     EACH_UNIT {
         before[i] = IN(c, 0);
-        in[i] = GATE(0) + PRODUCT(0);
-        forget[i] = GATE(1) + PRODUCT(1);
-        c[i] = GATE(2) + PRODUCT(2);
-        out[i] = GATE(3) + PRODUCT(3);
+        in[i] = GATE(0);
+        forget[i] = GATE(1);
+        c[i] = GATE(2);
+        out[i] = GATE(3);
     }
     F(act_vectors)(g->recurrent_activation, 3 * n, in);
     F(act_vectors)(g->activation, n, c);
@@ -49,5 +49,5 @@ FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u
     }
 }
 
-FRNN_GATED_KERNEL(lstm, BY_BLOCKS, 4, 4)
-FRNN_GATED_KERNEL(lstm_back, BY_ROWS, 4, 0)
+FRNN_GATED_KERNEL(lstm, BY_BLOCKS, 4)
+FRNN_GATED_KERNEL(lstm_back, BY_ROWS, 4)

@@ -34,13 +34,13 @@ FRNN_INLINE void F(transpose_square)(VEC *v) {
 }
 
 /* Both sides are made of blocks of PANEL x PANEL elements that lie in one piece: each is turned around by itself. */
-static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t first, size_t last,
-                         void *transposed) {
+static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
+                         size_t last, void *transposed) {
     for (size_t to_panel = first; to_panel < last; to_panel++) {
         const size_t k0 = to_panel * PANEL;
         for (size_t n0 = 0; n0 < N; n0 += LANES) {
             const REAL *from = (const REAL *)packed + n0 / PANEL * K * PANEL + n0 % PANEL;
-            REAL *to = (REAL *)transposed + to_panel * N * PANEL;
+            REAL *to = (REAL *)transposed + to_panel * rows * PANEL;
             for (size_t k = k0; k < k0 + PANEL; k += LANES, to += LANES) {
                 VEC v[LANES];
                 FRNN_UNROLL

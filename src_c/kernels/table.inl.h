@@ -57,7 +57,6 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
 #undef EACH_OF
 #undef EACH_UNIT
 #undef GATE
-#undef PRODUCT
 #undef IN
 #undef SET_GATE
 #undef OUT
