@@ -165,10 +165,11 @@ typedef struct piece {
 
 /* A product for the piece. */
 static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s, const piece *p,
-                    const frnn_gated_product *m) {
+                    const frnn_gated_product *m, frnn_ahead *ahead) {
     const frnn_plan *plan = f->common.plan;
     const frnn_range panels = frnn_gate_panels(plan->kernels, plan->H, m->gates, (frnn_range){p->first, p->last});
     frnn_product product = {.start = m->start,
+                            .ahead = ahead,
                             .c = m->c + p->row,
                             .rows = p->rows,
                             .N = m->gates * plan->H,
@@ -224,17 +225,18 @@ static void claim(char *to, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(to + i, 1, 3);
 }
 
-/* Asks for what products and equations will need. */
+/* Asks for the places where products and equations will write: outputs and, unless it is scratch memory, the tape. */
 static void claim_rows(const frnn_gated_forward *f, const piece *p, const frnn_gated_rows *rows) {
     const frnn_plan *plan = f->common.plan;
     const size_t size = plan->kernels->size, together = f->cell->together, row = plan->H * size;
     const size_t first = p->first * plan->kernels->panel * size;
     const size_t bytes = frnn_least(p->last * plan->kernels->panel * size, row) - first;
-    const size_t parts = rows->keep ? f->cell->kept : f->cell->gates;
     for (size_t i = p->row; i < p->row + p->rows; i++) {
-        claim((char *)rows->gates[i] + together * first, together * bytes);
-        for (size_t part = together; part < parts; part++) claim((char *)rows->gates[i] + part * row + first, bytes);
         claim((char *)rows->y[i] + first, bytes);
+        if (!rows->keep) continue;
+        claim((char *)rows->gates[i] + together * first, together * bytes);
+        for (size_t part = together; part < f->cell->kept; part++)
+            claim((char *)rows->gates[i] + part * row + first, bytes);
     }
 }
 
@@ -276,15 +278,31 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
         p.last = frnn_least(p.first + some_blocks, blocks.last);
         for (; p.row < s->n; p.row += p.rows) {
             p.rows = frnn_least(some_rows, s->n - p.row);
-            claim_rows(f, &p, rows);
+            if (!rows->ahead) claim_rows(f, &p, rows);
             for (const frnn_gated_product *m = products; m < products + count; m++)
-                if (m->a || !m->wh ? multiply(f, team, member, s, &p, m) : multiply_dropped(f, team, member, &p, m))
+                if (m->a || !m->wh ? multiply(f, team, member, s, &p, m, rows->ahead)
+                                   : multiply_dropped(f, team, member, &p, m))
                     return 1;
             rows->row = p.row, rows->rows = p.rows, rows->first = p.first, rows->last = p.last;
             update(rows);
         }
     }
     return 0;
+}
+
+/* What the products of a step are to ask for: the places where the next one leaves its tape and y, and its x. */
+static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s) {
+    const frnn_plan *plan = f->common.plan;
+    const frnn_tape *tape = f->common.tape;
+    const size_t size = plan->kernels->size, first = s->share.rows.first, next = s->step + 1;
+    frnn_ahead a = {.count = s->share.rows.last - first};
+    if (next == plan->T) return a;
+    if (tape->gates)
+        a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
+    a.rows[0] = (struct frnn_ahead_rows){frnn_at(&f->common.y, first, next), f->common.y.batch, plan->H * size};
+    if (f->fused)
+        a.rows[1] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, next), tape->x_batch, plan->I * size};
+    return a;
 }
 
 /* Lists the rows of a step and lets the cell compute it. */
@@ -298,6 +316,7 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
     char *const z = frnn_at(&common->z, 0, s->step);
+    frnn_ahead ahead = ahead_of_step(f, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = frnn_row_of(common, s, i);
         gates[i] = z + (ptrdiff_t)b * common->z.batch;
@@ -329,7 +348,8 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
                             .rh = (void *const *)rh,
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation,
-                            .keep = tape->gates != NULL};
+                            .keep = tape->gates != NULL,
+                            .ahead = tape->gates && s->n > plan->kernels->tile ? &ahead : NULL};
     return cell->step(f, team, member, s, &rows);
 }
 
@@ -428,7 +448,8 @@ static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t
         frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + part * row + first, bytes);
 }
 
-void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s) {
+void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows) {
+    if (rows->ahead) return;
     frnn_fetch_ahead(&g->common, s->share, s->step);
     for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, s->step, s->rows[i]);
 }
@@ -442,6 +463,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     const size_t row = plan->H * k->size, dz = frnn_dz_of_h(g->cell, gate) * row;
     const int dropped = g->common.tape->dropout && !to;
     frnn_product product = {.start = to || dropped ? g->common.zeros : NULL,
+                            .ahead = rows->ahead,
                             .c = to ? to : rows->dh,
                             .rows = s->n,
                             .N = plan->H,
@@ -474,6 +496,27 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     return 0;
 }
 
+/* The same for products to ask for. */
+static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gradients *out = g->common.gradients;
+    const frnn_tape *tape = g->common.tape;
+    const size_t size = plan->kernels->size, row = plan->H * size, first = s->share.rows.first;
+    const size_t token = frnn_pitch(plan, g->cell->kept * plan->H) * size;
+    frnn_ahead a = {.count = s->share.rows.last - first};
+    if (s->step >= 1) {
+        a.next = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token,
+        a.end = a.next + a.count * token;
+        if (out->dy) a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, s->step - 1), out->dy_batch, row};
+    }
+    if (s->step >= 2) {
+        const char *c = (const char *)tape->gates + ((s->step - 2) * plan->B + first) * token + g->cell->gates * row;
+        a.rows[1] = (struct frnn_ahead_rows){frnn_y_at(tape, first, s->step - 2), tape->y_batch, row};
+        if (g->cell->has_c) a.rows[2] = (struct frnn_ahead_rows){c, (ptrdiff_t)token, row};
+    }
+    return a;
+}
+
 static int step_back(const frnn_backward *common, frnn_team *team, size_t member, const frnn_back_step *s,
                      const void *job) {
     const frnn_gated_backward *g = job;
@@ -484,6 +527,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     const size_t row = plan->H * plan->kernels->size,
                  token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
+    frnn_ahead ahead = ahead_of(g, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i];
         char **const at = lists + i;
@@ -519,6 +563,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                             .dh = LIST(BACK_DH),
                             .dc = LIST(BACK_DC),
                             .dz = LIST(BACK_DZ),
+                            .ahead = s->n > plan->kernels->tile ? &ahead : NULL,
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation};
 #undef LIST

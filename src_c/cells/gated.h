@@ -109,9 +109,9 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t, void *const *to);
 
-/* Asks for what the steps before will read. To be called when the step's equations have read what they need, and before a
- * product that takes its time. */
-void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s);
+/* Asks for what the steps before will read, unless the products are to do that. To be called when the step's equations have
+ * read what they need, and before a product that takes its time. */
+void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows);
 
 /* The entries of the API; their contracts stand in fastrnn.h. */
 frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *plan, size_t *bytes);

@@ -18,7 +18,7 @@ static int step_after(const frnn_gated_forward *f, frnn_team *team, size_t membe
 static int step_back_after(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                            frnn_gated_rows *rows) {
     g->common.plan->kernels->gru_back(rows);
-    frnn_gated_fetch_ahead(g, s);
+    frnn_gated_fetch_ahead(g, s, rows);
     if (s->share.together && frnn_barrier(team)) return 1; /* every column of dz must be there */
     return frnn_gated_multiply_back(g, team, member, s, rows, 0, 3, g->wh_t, NULL);
 }
@@ -38,7 +38,7 @@ static int step_back_before(const frnn_gated_backward *g, frnn_team *team, size_
                             frnn_gated_rows *rows) {
     const frnn_kernels *k = g->common.plan->kernels;
     k->gru_candidate_back(rows);
-    frnn_gated_fetch_ahead(g, s);
+    frnn_gated_fetch_ahead(g, s, rows);
     if (s->share.together && frnn_barrier(team)) return 1;
     if (frnn_gated_multiply_back(g, team, member, s, rows, 2, 1, g->wh_candidate_t, rows->rh)) return 1;
     k->gru_reset_back(rows);

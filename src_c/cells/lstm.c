@@ -14,7 +14,7 @@ static int step(const frnn_gated_forward *f, frnn_team *team, size_t member, con
 static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                      frnn_gated_rows *rows) {
     g->common.plan->kernels->lstm_back(rows);
-    frnn_gated_fetch_ahead(g, s);
+    frnn_gated_fetch_ahead(g, s, rows);
     if (s->share.together && frnn_barrier(team)) return 1; /* every column of dz must be there */
     return frnn_gated_multiply_back(g, team, member, s, rows, 0, 4, g->wh_t, NULL);
 }

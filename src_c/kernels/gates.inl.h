@@ -1,6 +1,6 @@
 /* What the gated cells share: the vectors of units that go through their equations, and where to find their gates.
  *
- * A kernel takes AT_ONCE vectors at a time, for the reason that activations.inl.h gives. Only the activations are
+ * A kernel takes UNITS vectors at a time, for the reason that activations.inl.h gives. Only the activations are
  * unrolled, in one copy for all these kernels; the rest is loops, for all the cells together must leave room in the
  * instruction cache. */
 
@@ -14,22 +14,26 @@ typedef struct F(units) {
  * memory. */
 enum { F(BY_BLOCKS), F(BY_ROWS) };
 
+/* Vectors of units that are taken together: of some activations there is one for each of them, and those that follow each
+ * other in such a row of vectors hide each other's latency. */
+enum { F(UNITS) = 2 * AT_ONCE };
+
 typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n);
 
-/* Calls `update` for all units, at most AT_ONCE vectors at a time. In a block so many gates stand side by side. */
+/* Calls `update` for all units, at most UNITS vectors at a time. In a block so many gates stand side by side. */
 FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, F(update) * update) {
     const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
     const size_t begin = g.first * PANEL, end = g.last * PANEL < g.H ? g.last * PANEL : g.H;
     const size_t vectors = (end - begin + LANES - 1) / LANES, end_row = g.row + g.rows;
     size_t left = g.rows * vectors, row = g.row, first = begin;
-    F(units) u[AT_ONCE];
+    F(units) u[F(UNITS)];
     for (int n = 0; left > 0;) {
         const size_t width = g.H - first < PANEL ? g.H - first : PANEL;
         REAL *const of_gates = (REAL *)g.gates[row] + gates * first;
         for (size_t unit = 0; unit < width; unit += LANES) {
             const size_t lanes = width - unit < LANES ? width - unit : LANES;
             u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit};
-            if (--left > 0 && n < AT_ONCE) continue;
+            if (--left > 0 && n < F(UNITS)) continue;
             update(&g, u, n);
             n = 0;
         }

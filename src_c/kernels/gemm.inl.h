@@ -9,9 +9,30 @@
 
 /* Rows of b that are asked for before they are needed: large matrices come from the third cache. A wide tile, of few
  * rows, goes through them so fast that this would be too much at a time. */
-#define AHEAD (vectors > VECTORS ? 16 : 64)
+enum { F(ROWS_AHEAD) = 64, F(ROWS_AHEAD_WIDE) = 16 };
 
-FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t panel) {
+/* How many bytes beyond b the memory is that a tile asks for. The first tile of a panel asks for b itself; for the others b
+ * has come nearer already. */
+FRNN_INLINE uintptr_t F(bytes_ahead)(frnn_ahead *ahead, size_t row, const REAL *b, size_t K) {
+    if (!ahead || row == 0 || ahead->next >= ahead->end) return F(ROWS_AHEAD) * PANEL * sizeof(REAL);
+    const char *next = ahead->next;
+    ahead->next += K * PANEL * sizeof(REAL);
+    return (uintptr_t)next - (uintptr_t)b;
+}
+
+/* Between two tiles: no more lines than there is room for in the queues. */
+static void F(ask_for_rows)(frnn_ahead *ahead) {
+    for (size_t bytes = 0; bytes < 40 * 64 && ahead->row < ahead->count; ahead->row++)
+        for (int i = 0; i < 3; i++) {
+            const struct frnn_ahead_rows *rows = &ahead->rows[i];
+            const char *from = rows->first + (ptrdiff_t)ahead->row * rows->stride;
+            for (size_t j = 0; j < rows->bytes; j += 64) __builtin_prefetch(from + j, 0, 2);
+            bytes += rows->bytes;
+        }
+}
+
+FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
+                         size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
     VEC acc[ROWS][FRNN_MOST_VECTORS];
@@ -38,6 +59,8 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
         const REAL *a[ROWS];
         const size_t K = t->K, panel_size = K * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
+        const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K)
+                                     : (vectors > VECTORS ? F(ROWS_AHEAD_WIDE) : F(ROWS_AHEAD)) * PANEL * sizeof(REAL);
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) a[r] = t->a[row + r];
         for (size_t k = 0; k < K; k++) {
@@ -53,7 +76,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
             }
             FRNN_UNROLL
             for (int v = 0; v < vectors; v++)
-                __builtin_prefetch(b + (size_t)(v / VECTORS) * panel_size + AHEAD * PANEL
+                __builtin_prefetch((const REAL *)((uintptr_t)b + ahead) + (size_t)(v / VECTORS) * panel_size
                                    + (size_t)(v % VECTORS) * LANES);
             b += PANEL;
         }
@@ -71,10 +94,16 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const frnn_product *
 }
 
 /* clang-format off */
+/* Beside more row pointers there is no register for the place to ask for: these tiles do it in functions of their own. */
+#define FRNN_ROWS_ASKING 10
+#define FRNN_TILE_ASKING(rows) \
+    static __attribute__((noinline)) void F(tile_##rows##_asking)(const frnn_product *g, size_t row, size_t panel) { \
+        F(tile)(rows, VECTORS, 1, g, row, panel); \
+    }
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
-        F(tile)(rows, panels ? panels * VECTORS : 1, g, row, panel); \
+        F(tile)(rows, panels ? panels * VECTORS : 1, panels == 1 && rows <= FRNN_ROWS_ASKING, g, row, panel); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(ROWS)(FRNN_TILE, 0)
@@ -86,8 +115,16 @@ static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
 static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
-#undef AHEAD
+#if ROWS > FRNN_ROWS_ASKING
+FRNN_TILE_ASKING(11)
+FRNN_TILE_ASKING(12)
+static F(tile_function) F(tiles_asking)[] = {[11] = F(tile_11_asking), [12] = F(tile_12_asking)};
+#define FRNN_ASKING_TILE(rows) (rows > FRNN_ROWS_ASKING ? F(tiles_asking)[rows] : F(tiles_x1)[rows])
+#else
+#define FRNN_ASKING_TILE(rows) F(tiles_x1)[rows]
+#endif
 #undef FRNN_TILE
+#undef FRNN_TILE_ASKING
 #undef FRNN_TILE_ENTRY
 /* clang-format on */
 
@@ -141,7 +178,9 @@ static void F(panels)(const frnn_product *g) {
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
             const size_t rows = (g->rows - row + tiles - i - 1) / (tiles - i);
-            tile[rows](g, row, panel);
+            const int asks = g->ahead && row > 0 && tile == F(tiles_x1) && g->ahead->next < g->ahead->end;
+            (asks ? FRNN_ASKING_TILE(rows) : tile[rows])(g, row, panel);
+            if (g->ahead) F(ask_for_rows)(g->ahead);
             row += rows;
         }
         if (g->activation == FRNN_LINEAR) continue;
@@ -151,6 +190,9 @@ static void F(panels)(const frnn_product *g) {
         activated = end;
     }
 }
+
+#undef FRNN_ASKING_TILE
+#undef FRNN_ROWS_ASKING
 
 /* The same from the last panels to the first. */
 static void F(panels_backwards)(const frnn_product *g) {

@@ -5,7 +5,7 @@
 /* g = act(x wx + b + r u) */
 FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC z[2 * AT_ONCE], *const r = z + n, c[AT_ONCE];
+    VEC z[2 * F(UNITS)], *const r = z + n, c[F(UNITS)];
     EACH_UNIT {
         z[i] = GATE(0);
         r[i] = GATE(1);
@@ -25,7 +25,7 @@ FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int 
 /* dz is [g z r u]: of x, the gradients of what it was multiplied to are g, z and r; of h', z, r and u. */
 FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC d[AT_ONCE];
+    VEC d[F(UNITS)];
     EACH_UNIT {
         d[i] = IN(dh, 0);
         if (g->dy) d[i] = d[i] + IN(dy, 0);
@@ -45,7 +45,7 @@ FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u,
 
 /* Without reset_after g needs a product of its own, of r h': first the gates, */
 FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC z[2 * AT_ONCE], *const r = z + n;
+    VEC z[2 * F(UNITS)], *const r = z + n;
     EACH_UNIT {
         z[i] = GATE(0);
         r[i] = GATE(1);
@@ -63,7 +63,7 @@ FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u
 /* then g = act(x wx + b + (r h') wh). */
 FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC c[AT_ONCE];
+    VEC c[F(UNITS)];
     EACH_UNIT c[i] = IN(gates, 2);
     F(act_vectors)(g->activation, n, c);
     EACH_UNIT {
@@ -76,7 +76,7 @@ FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units)
 /* And back: dz is [g z r], of which this leaves g and z. */
 FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
-    VEC d[AT_ONCE];
+    VEC d[F(UNITS)];
     EACH_UNIT {
         d[i] = IN(dh, 0);
         if (g->dy) d[i] = d[i] + IN(dy, 0);
@@ -91,7 +91,7 @@ FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(u
 
 /* rh holds the gradient of r h', and gets r h' itself. */
 FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC d[AT_ONCE], dh[AT_ONCE];
+    VEC d[F(UNITS)], dh[F(UNITS)];
     EACH_UNIT {
         d[i] = IN(rh, 0);
         dh[i] = IN(dh, 0);

@@ -17,6 +17,18 @@ typedef struct frnn_term {
     size_t K;             /* may be 0 */
 } frnn_term;
 
+/* Memory that will be needed after some products, and that these ask for while they compute. If it were asked for at one
+ * time, the queues of the caches would be full, and most requests dropped. */
+typedef struct frnn_ahead {
+    const char *next, *end; /* in one piece: some lines with every row of b */
+    struct frnn_ahead_rows {
+        const char *first;
+        ptrdiff_t stride;
+        size_t bytes;
+    } rows[3];         /* in rows: some of them after every tile */
+    size_t row, count; /* the next of them, and how many there are */
+} frnn_ahead;
+
 /* c = act(start + a b + a' b') for the panels first <= p < last of b */
 typedef struct frnn_product {
     frnn_term term[2]; /* the second may be absent: K = 0 */
@@ -26,7 +38,8 @@ typedef struct frnn_product {
     size_t N;
     size_t first, last; /* panels */
     frnn_activation activation;
-    int backwards; /* from the last panel to the first: what the last product used of b is still in cache */
+    frnn_ahead *ahead; /* or NULL */
+    int backwards;     /* from the last panel to the first: what the last product used of b is still in cache */
 } frnn_product;
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
@@ -63,7 +76,8 @@ typedef struct frnn_gated_rows {
     void *const *dh, *const *dc;     /* of the states after the step, to become those before it */
     void *const *dz;                 /* gate after gate */
     frnn_activation activation, recurrent_activation;
-    int keep; /* forward: the activated gates must stay */
+    int keep;          /* forward: the activated gates must stay */
+    frnn_ahead *ahead; /* for the step's products, or NULL */
 } frnn_gated_rows;
 
 struct frnn_kernels {

@@ -3,7 +3,7 @@
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
 FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC in[3 * AT_ONCE], *const forget = in + n, *const out = forget + n, c[AT_ONCE], before[AT_ONCE];
+    VEC in[3 * F(UNITS)], *const forget = in + n, *const out = forget + n, c[F(UNITS)], before[F(UNITS)];
     EACH_UNIT {
         before[i] = IN(c, 0);
         in[i] = GATE(0);
@@ -29,7 +29,7 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */
 FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC a[AT_ONCE], d[AT_ONCE], dc[AT_ONCE];
+    VEC a[F(UNITS)], d[F(UNITS)], dc[F(UNITS)];
     EACH_UNIT {
         a[i] = IN(next_c, 0);
         d[i] = IN(dh, 0);
