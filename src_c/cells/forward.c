@@ -4,7 +4,7 @@
 
 #include "cells/gates.h"
 
-/* Steps of a chunk that may as well be some more. */
+/* Steps of a chunk that may as well be up to half as many more. */
 enum { LONG_CHUNK = 16 };
 
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
@@ -12,10 +12,11 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape};
     f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
-    /* No small chunk is left over: it would take as long as a large one to read the weights. */
-    if (f.steps >= LONG_CHUNK && plan->T > f.steps) {
-        const size_t chunks = (plan->T + f.steps / 2) / f.steps;
-        f.steps = (plan->T + chunks - 1) / chunks;
+    f.chunk = f.steps;
+    if (f.steps >= LONG_CHUNK) { /* no small one is left over, which would take as long to read the weights */
+        const size_t chunks = frnn_most(plan->T / f.steps + (plan->T % f.steps > f.steps / 2), 1);
+        f.chunk = plan->T / chunks + (plan->T % chunks != 0);
+        f.steps += f.steps / 2 + 1;
     }
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
@@ -139,7 +140,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
 
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
-        steps.last = frnn_least(steps.first + f->steps, plan->T);
+        steps.last = frnn_least(steps.first + f->chunk, plan->T);
         if (!fused && project(f, team, member, steps, &s)) return 1;
         for (s.step = steps.first; s.step < steps.last; s.step++) {
             const char *x = frnn_x_at(plan, tape, first, s.step);

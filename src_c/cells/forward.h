@@ -22,7 +22,8 @@ typedef struct frnn_forward {
     frnn_projection projections[2]; /* the second may have no gates */
     frnn_place y;                   /* (steps or T, B, H): outputs */
     frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */
-    size_t steps;                   /* of a chunk */
+    size_t steps;                   /* of a chunk at most: there is memory for so many */
+    size_t chunk;                   /* and usually */
     char *zeros;                    /* (H,) */
     char *h;                        /* (B, H) states between chunks, if y is not kept */
     const char **x;                 /* per member (steps * B,): rows that a product reads */

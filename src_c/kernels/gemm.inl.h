@@ -166,8 +166,9 @@ enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 static void F(panels)(const frnn_product *g) {
     size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) ? 2 : 1; /* panels of a tile */
     /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
-    const size_t tiles = (g->rows + ROWS - 1) / ROWS;
-    size_t activated = g->first * PANEL; /* columns before this one are done */
+    const size_t tiles = (g->rows + ROWS - 1) / ROWS, height = tiles ? g->rows / tiles : 0;
+    const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
+    size_t activated = g->first * PANEL;            /* columns before this one are done */
     for (size_t panel = g->first; panel < g->last; panel += width) {
         const size_t left = g->N - panel * PANEL;
         /* Every vector of a tile but the last must be whole. */
@@ -177,7 +178,7 @@ static void F(panels)(const frnn_product *g) {
                                  : width == 2  ? F(tiles_x2)
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
-            const size_t rows = (g->rows - row + tiles - i - 1) / (tiles - i);
+            const size_t rows = height + (i < higher);
             const int asks = g->ahead && row > 0 && tile == F(tiles_x1) && g->ahead->next < g->ahead->end;
             (asks ? FRNN_ASKING_TILE(rows) : tile[rows])(g, row, panel);
             if (g->ahead) F(ask_for_rows)(g->ahead);
@@ -208,13 +209,14 @@ static void F(panels_backwards)(const frnn_product *g) {
 enum { F(NEAR) = 24 * 1024, F(MANY) = 4 };
 
 static void F(product)(const frnn_product *g) {
-    const size_t K = g->term[0].K + g->term[1].K, tiles = (g->rows + ROWS - 1) / ROWS;
-    const size_t near = F(NEAR) / (K * PANEL * sizeof(REAL) + 1);
-    if (tiles <= 1 || near < F(MANY) || g->last - g->first < F(MANY)) {
+    const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL),
+                 tiles = (g->rows + ROWS - 1) / ROWS;
+    if (tiles <= 1 || panel_bytes * F(MANY) >= F(NEAR) || g->last - g->first < F(MANY)) {
         (g->backwards ? F(panels_backwards) : F(panels))(g);
         return;
     }
     /* Few k and many columns: c is what goes through the caches, so it is written in the order of memory. */
+    const size_t near = F(NEAR) / (panel_bytes + 1);
     frnn_product part = *g;
     for (; part.first < g->last; part.first = part.last) {
         part.last = g->last - part.first > near ? part.first + near : g->last;
