@@ -125,6 +125,11 @@ static int is_fused(const frnn_gated *cell, const frnn_plan *plan, const frnn_ta
            && !tape->dropout;
 }
 
+/* Elements of the gates that are computed together. */
+static size_t near_elements(const frnn_gated *cell, const frnn_plan *plan) {
+    return frnn_most(NEAR_BYTES / plan->kernels->size, block_elements(cell, plan));
+}
+
 static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
                                           frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
@@ -133,17 +138,21 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
                             .cell = cell,
                             .w = weights_in(cell, plan, tape->prepared),
                             .fused = is_fused(cell, plan, tape)};
-    const size_t steps = f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
+    const int near =
+        f.fused && !tape->gates && !cell->has_rh; /* a candidate with r h' comes when all gates are there */
+    const size_t steps = near ? 0 : f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
     const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H));
     f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, cell->together};
     f.common.projections[1] = (frnn_projection){f.w.candidate.wx, f.w.candidate.b, cell->gates - cell->together};
     f.common.z = tape->gates ? frnn_dense_place(plan, frnn_most(plan->T, 1),
                                                 frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
-                             : frnn_dense_place(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
+                             : frnn_dense_place(plan, frnn_most(steps, 1), width,
+                                                frnn_take(l, frnn_times(l, tokens, width), size));
     f.c = frnn_take(l, cell->has_c ? states : 0, size);
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, cell->gates, states) : 0, size);
     f.rh = frnn_take(l, cell->has_rh ? states : 0, size);
-    f.u = frnn_take(l, cell->has_u && !tape->gates ? states : 0, size);
+    f.u = frnn_take(l, cell->has_u && !tape->gates && !near ? states : 0, size);
+    if (near) f.near = frnn_take(l, frnn_times(l, threads, near_elements(cell, plan)), size);
     f.other = frnn_take(l, tape->dropout ? frnn_times(l, threads, block_elements(cell, plan)) : 0, size);
     f.lists = frnn_take(l, frnn_times(l, frnn_times(l, threads, FORWARD_LISTS), plan->B), sizeof *f.lists);
     return f;
@@ -259,13 +268,29 @@ frnn_gated_product frnn_gated_candidate(const frnn_gated_forward *f, const frnn_
                                 .start = f->fused ? w->b : NULL};
 }
 
+/* Where a piece's gates are, if nothing of them is needed later: over and over again in the same near memory. */
+static void use_near(const frnn_gated_forward *f, size_t member, const piece *p) {
+    const frnn_plan *plan = f->common.plan;
+    const frnn_gated *cell = f->cell;
+    const size_t size = plan->kernels->size, first = p->first * plan->kernels->panel * size;
+    const size_t width = frnn_least(p->last * plan->kernels->panel, plan->H) * size - first;
+    const size_t row = block_elements(cell, plan) * (p->last - p->first) * size;
+    char *at = f->near + member * near_elements(cell, plan) * size;
+    for (size_t i = p->row; i < p->row + p->rows;
+         i++, at += row) { /* the lists' rows begin with the first unit of all */
+        list(f, member, GATES)[i] = at - cell->together * first;
+        list(f, member, CANDIDATE)[i] = at + cell->together * width - first;
+        list(f, member, U)[i] = at + cell->gates * width - first;
+    }
+}
+
 int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                         frnn_gated_rows *rows, const frnn_gated_product *products, size_t count,
                         void (*update)(const frnn_gated_rows *rows)) {
     const frnn_plan *plan = f->common.plan;
     const frnn_range blocks = s->share.panels;
     const size_t block = block_elements(f->cell, plan), all_blocks = blocks.last - blocks.first;
-    const size_t elements = frnn_most(NEAR_BYTES / plan->kernels->size, block);
+    const size_t elements = near_elements(f->cell, plan);
     size_t some_rows = s->n, some_blocks = all_blocks, groups = 1;
     if (s->n * all_blocks * block > elements) {
         const size_t most_rows = elements / block, parts = (s->n + most_rows - 1) / most_rows;
@@ -278,6 +303,7 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
         p.last = frnn_least(p.first + some_blocks, blocks.last);
         for (; p.row < s->n; p.row += p.rows) {
             p.rows = frnn_least(some_rows, s->n - p.row);
+            if (f->near) use_near(f, member, &p);
             if (!rows->ahead) claim_rows(f, &p, rows);
             for (const frnn_gated_product *m = products; m < products + count; m++)
                 if (m->a || !m->wh ? multiply(f, team, member, s, &p, m, rows->ahead)
@@ -297,8 +323,7 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     const size_t size = plan->kernels->size, first = s->share.rows.first, next = s->step + 1;
     frnn_ahead a = {.count = s->share.rows.last - first};
     if (next == plan->T) return a;
-    if (tape->gates)
-        a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
+    a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
     a.rows[0] = (struct frnn_ahead_rows){frnn_at(&f->common.y, first, next), f->common.y.batch, plan->H * size};
     if (f->fused)
         a.rows[1] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, next), tape->x_batch, plan->I * size};
@@ -349,7 +374,7 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation,
                             .keep = tape->gates != NULL,
-                            .ahead = tape->gates && s->n > plan->kernels->tile ? &ahead : NULL};
+                            .ahead = tape->gates && s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL};
     return cell->step(f, team, member, s, &rows);
 }
 
@@ -563,7 +588,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                             .dh = LIST(BACK_DH),
                             .dc = LIST(BACK_DC),
                             .dz = LIST(BACK_DZ),
-                            .ahead = s->n > plan->kernels->tile ? &ahead : NULL,
+                            .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL,
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation};
 #undef LIST

@@ -35,6 +35,7 @@ typedef struct frnn_gated_forward {
     char *dropped; /* (gates, B, H): h' times dropout */
     char *rh;      /* (B, H): r h' */
     char *u;       /* (B, H): h' wh + b_h of the candidate, if the tape does not keep it */
+    char *near;    /* per member: gates and u of some rows and blocks, where nothing of them is needed later */
     char *other;   /* per member: a block of one row, if there is dropout */
     char **lists;  /* per member, (B,) each */
 } frnn_gated_forward;

@@ -11,14 +11,14 @@ FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int 
         r[i] = GATE(1);
     }
     F(act_vectors)(g->recurrent_activation, 2 * n, z);
-    EACH_UNIT c[i] = V(fma)(r[i], IN(u, 0), IN(gates, 2));
+    EACH_UNIT c[i] = V(fma)(r[i], IN(u, 0), IN(candidate, 0));
     F(act_vectors)(g->activation, n, c);
     EACH_UNIT {
         OUT(y, 0, V(fma)(z[i], IN(h, 0), (one - z[i]) * c[i]));
         if (!g->keep) continue;
         SET_GATE(0, z[i]);
         SET_GATE(1, r[i]);
-        OUT(gates, 2, c[i]);
+        OUT(candidate, 0, c[i]);
     }
 }
 
@@ -64,12 +64,12 @@ FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u
 FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
     const VEC one = V(set1)(1);
     VEC c[F(UNITS)];
-    EACH_UNIT c[i] = IN(gates, 2);
+    EACH_UNIT c[i] = IN(candidate, 0);
     F(act_vectors)(g->activation, n, c);
     EACH_UNIT {
         const VEC z = GATE(0);
         OUT(y, 0, V(fma)(z, IN(h, 0), (one - z) * c[i]));
-        if (g->keep) OUT(gates, 2, c[i]);
+        if (g->keep) OUT(candidate, 0, c[i]);
     }
 }
 
