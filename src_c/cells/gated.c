@@ -16,22 +16,24 @@ static size_t padded_columns(const frnn_kernels *k, size_t columns, frnn_layout 
     return frnn_times(l, frnn_panels(k, columns), k->panel);
 }
 
-static frnn_gated_part lay_out_part(const frnn_plan *plan, size_t gates, frnn_layout *l) {
+static frnn_gated_part lay_out_part(const frnn_plan *plan, size_t gates_x, size_t gates, frnn_layout *l) {
+    const size_t row_x = padded_columns(plan->kernels, frnn_times(l, gates_x, plan->H), l);
     const size_t row = padded_columns(plan->kernels, frnn_times(l, gates, plan->H), l), size = plan->kernels->size;
-    frnn_gated_part p;
-    p.b = frnn_take(l, row, size);
+    frnn_gated_part p = {.gates_x = gates_x, .gates = gates};
+    p.b = frnn_take(l, row_x, size);
     p.b_h = frnn_take(l, row, size);
-    p.wx = frnn_take(l, frnn_times(l, row, plan->I), size);
+    p.wx = frnn_take(l, frnn_times(l, row_x, plan->I), size);
     p.wh = frnn_take(l, frnn_times(l, row, plan->H), size);
     return p;
 }
 
 static frnn_gated_weights lay_out_weights(const frnn_gated *cell, const frnn_plan *plan, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
+    const size_t together_x = plan->H <= k->panel ? cell->gates : cell->together;
     frnn_gated_weights w;
-    w.together = lay_out_part(plan, cell->together, l);
-    w.candidate = lay_out_part(plan, cell->gates - cell->together, l);
-    w.start = frnn_take(l, padded_columns(k, frnn_times(l, cell->together, plan->H), l), k->size);
+    w.together = lay_out_part(plan, together_x, cell->together, l);
+    w.candidate = lay_out_part(plan, cell->gates - together_x, cell->gates - cell->together, l);
+    w.start = frnn_take(l, padded_columns(k, frnn_times(l, together_x, plan->H), l), k->size);
     return w;
 }
 
@@ -55,12 +57,13 @@ static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const
     matrices m;
     for (int i = 0; i < MATRICES; i += MATRICES / 2) {
         const frnn_gated_part part = i ? w.candidate : w.together;
-        const size_t gates = i ? cell->gates - cell->together : cell->together;
         const size_t at = i ? cell->together * H * size : 0;
-        m.from[i] = (frnn_gate_matrix){b ? b + at : NULL, 1, H, gates, columns}, m.packed[i] = part.b;
-        m.from[i + 1] = (frnn_gate_matrix){b_h ? b_h + at : NULL, 1, H, gates, columns}, m.packed[i + 1] = part.b_h;
-        m.from[i + 2] = (frnn_gate_matrix){wx ? wx + at : NULL, plan->I, H, gates, columns}, m.packed[i + 2] = part.wx;
-        m.from[i + 3] = (frnn_gate_matrix){wh + at, H, H, gates, columns}, m.packed[i + 3] = part.wh;
+        m.from[i] = (frnn_gate_matrix){b ? b + at : NULL, 1, H, part.gates_x, columns}, m.packed[i] = part.b;
+        m.from[i + 1] = (frnn_gate_matrix){b_h ? b_h + at : NULL, 1, H, part.gates, columns},
+                   m.packed[i + 1] = part.b_h;
+        m.from[i + 2] = (frnn_gate_matrix){wx ? wx + at : NULL, plan->I, H, part.gates_x, columns};
+        m.packed[i + 2] = part.wx;
+        m.from[i + 3] = (frnn_gate_matrix){wh + at, H, H, part.gates, columns}, m.packed[i + 3] = part.wh;
     }
     return m;
 }
@@ -79,10 +82,9 @@ frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, co
     const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
     const frnn_gated_weights w = weights_in(cell, plan, prepared);
     const frnn_kernels *k = plan->kernels;
-    const size_t columns = frnn_panels(k, cell->together * plan->H) * k->panel;
     for (int i = 0; i < MATRICES; i++) frnn_pack_gates(k, &m.from[i], m.packed[i]);
-    memcpy(w.start, w.together.b, columns * k->size);
-    k->add(columns, w.together.b_h, w.start);
+    memcpy(w.start, w.together.b, frnn_panels(k, w.together.gates_x * plan->H) * k->panel * k->size);
+    k->add(cell->together * plan->H, w.together.b_h, w.start); /* the others come after these */
     return FRNN_OK;
 }
 
@@ -121,8 +123,9 @@ static size_t block_elements(const frnn_gated *cell, const frnn_plan *plan) {
  * tile and all weights stay in the second-level cache. */
 static int is_fused(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape) {
     const size_t room = FUSED_BYTES / plan->kernels->size / cell->gates / plan->H;
+    const frnn_gated_part w = weights_in(cell, plan, NULL).together;
     return plan->B / frnn_most_members(plan) >= plan->kernels->tile && plan->I <= room && plan->H <= room - plan->I
-           && !tape->dropout;
+           && w.gates_x == w.gates && !tape->dropout;
 }
 
 /* Elements of the gates that are computed together. */
@@ -142,8 +145,8 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
         f.fused && !tape->gates && !cell->has_rh; /* a candidate with r h' comes when all gates are there */
     const size_t steps = near ? 0 : f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
     const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H));
-    f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, cell->together};
-    f.common.projections[1] = (frnn_projection){f.w.candidate.wx, f.w.candidate.b, cell->gates - cell->together};
+    f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, f.w.together.gates_x};
+    f.common.projections[1] = (frnn_projection){f.w.candidate.wx, f.w.candidate.b, f.w.candidate.gates_x};
     f.common.z = tape->gates ? frnn_dense_place(plan, frnn_most(plan->T, 1),
                                                 frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
                              : frnn_dense_place(plan, frnn_most(steps, 1), width,
@@ -445,7 +448,8 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
                              .cell = cell,
                              .w = weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
-    g.order = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order);
+    g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
+    g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
     g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->has_rh ? cell->together : cell->gates), size);
     g.wh_candidate_t = frnn_take(l, cell->has_rh ? matrix : 0, size);
     g.rh = frnn_place_by_sequence(plan, g.common.steps, H, frnn_take(l, cell->has_rh ? states : 0, size));
@@ -647,17 +651,15 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
     const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
     const size_t row = k->panel * k->size; /* of a panel */
-    if (frnn_transpose(team, member, k, H, together, w->wh, g->order, cell->has_rh ? together : all, g->wh_t)) return;
+    if (frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all, g->wh_t)) return;
     if (all > together
         && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
                           cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
         return;
     if (g->common.gradients->dx) {
-        char *const wx_t = g->common.wx_t; /* in the order of dz */
-        if (frnn_transpose(team, member, k, I, together, w->wx, g->order, all, wx_t + frnn_dz_of_x(cell, 0) * H * row))
-            return;
-        if (all > together && frnn_transpose(team, member, k, I, all - together, candidate->wx, NULL, all, wx_t))
-            return;
+        char *const wx_t = g->common.wx_t; /* in the order of dz, which begins with the candidate */
+        if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, wx_t)) return;
+        if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
     }
     frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
 }
@@ -687,7 +689,10 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_kernels *k = plan->kernels;
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
-    frnn_order_gates(k, plan->H, cell->together, g.order);
+    frnn_order_gates(k, plan->H, cell->together, g.order_h);
+    frnn_order_gates(k, plan->H, g.w.together.gates_x, g.order_x);
+    for (size_t n = 0; n < g.w.together.gates_x * plan->H; n++)
+        g.order_x[n] = frnn_dz_of_x(cell, g.order_x[n] / plan->H) * plan->H + g.order_x[n] % plan->H;
     for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
     const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
     for (size_t i = 0; i < g.count; i++) frnn_end_outer_sums(&g.sums[i].sums);

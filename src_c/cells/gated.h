@@ -16,13 +16,16 @@ typedef struct frnn_gated frnn_gated;
 
 /* Weights of some gates, packed with these gates side by side: (gates * H,) and (I or H, gates * H). */
 typedef struct frnn_gated_part {
-    char *b, *b_h; /* b_h is added to h' wh */
+    size_t gates_x, gates; /* of b and wx, and of b_h and wh */
+    char *b, *b_h;         /* b_h is added to h' wh */
     char *wx, *wh;
 } frnn_gated_part;
 
+/* Of the cell's `together` gates, and of the others. If the units are one block, all gates of b and wx are together: few
+ * columns make the better product. */
 typedef struct frnn_gated_weights {
-    frnn_gated_part together, candidate; /* of the cell's `together` gates, and of the others */
-    char *start;                         /* of those together: b + b_h */
+    frnn_gated_part together, candidate;
+    char *start; /* like together.b: b + b_h */
 } frnn_gated_weights;
 
 typedef struct frnn_gated_forward {
@@ -50,7 +53,7 @@ typedef struct frnn_gated_backward {
     frnn_backward common;
     const frnn_gated *cell;
     frnn_gated_weights w;
-    size_t *order;               /* of the columns of the gates together */
+    size_t *order_x, *order_h;   /* where the columns of wx and wh of the gates together come in the transposes */
     char *wh_t, *wh_candidate_t; /* packed transposes */
     frnn_place rh;               /* (B, steps, H): r h' */
     char *dropped;               /* (steps * B, H): h' times dropout */
