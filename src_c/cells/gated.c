@@ -141,8 +141,8 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
                             .cell = cell,
                             .w = weights_in(cell, plan, tape->prepared),
                             .fused = is_fused(cell, plan, tape)};
-    const int near =
-        f.fused && !tape->gates && !cell->has_rh; /* a candidate with r h' comes when all gates are there */
+    /* A candidate with r h' is computed when all gates are there. */
+    const int near = f.fused && !tape->gates && !cell->has_rh;
     const size_t steps = near ? 0 : f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
     const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H));
     f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, f.w.together.gates_x};
@@ -279,8 +279,8 @@ static void use_near(const frnn_gated_forward *f, size_t member, const piece *p)
     const size_t width = frnn_least(p->last * plan->kernels->panel, plan->H) * size - first;
     const size_t row = block_elements(cell, plan) * (p->last - p->first) * size;
     char *at = f->near + member * near_elements(cell, plan) * size;
-    for (size_t i = p->row; i < p->row + p->rows;
-         i++, at += row) { /* the lists' rows begin with the first unit of all */
+    /* Rows of the lists begin with the first unit of all. */
+    for (size_t i = p->row; i < p->row + p->rows; i++, at += row) {
         list(f, member, GATES)[i] = at - cell->together * first;
         list(f, member, CANDIDATE)[i] = at + cell->together * width - first;
         list(f, member, U)[i] = at + cell->gates * width - first;
