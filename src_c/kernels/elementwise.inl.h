@@ -11,7 +11,7 @@ FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n 
 
 /* n vectors, in place; x has room for a multiple of AT_ONCE. One copy for all who can afford a call: so much code is worth
  * a place in the instruction cache. */
-static __attribute__((noinline, noclone)) void F(act_vectors)(frnn_activation activation, int n, VEC *x) {
+FRNN_ONE_COPY void F(act_vectors)(frnn_activation activation, int n, VEC *x) {
     for (; n > AT_ONCE / 2; n -= AT_ONCE, x += AT_ONCE) {
         for (int i = n; i < AT_ONCE; i++) x[i] = x[n - 1];
         F(act)(AT_ONCE, activation, x);

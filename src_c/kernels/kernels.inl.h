@@ -6,6 +6,11 @@
 #define FRNN_STRING_(name) #name
 #define FRNN_STRING(name) FRNN_STRING_(name)
 #define FRNN_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__) /* which does not specialize functions for their callers */
+#define FRNN_ONE_COPY static __attribute__((noinline))
+#else
+#define FRNN_ONE_COPY static __attribute__((noinline, noclone))
+#endif
 #define FRNN_UNROLL _Pragma("GCC unroll 64")
 
 /* FRNN_UP_TO(n)(X, p) is X(1, p) X(2, p) ... X(n, p) */
