@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close, unit_roundoff
 
-from fastrnn import Dense
+from fastrnn import Dense, optimizers
 from fastrnn.losses import MeanSquaredError
 from fastrnn.optimizers import Adam
 
@@ -172,6 +172,18 @@ def test_config_travels_to_keras(keras, arguments):
     theirs = keras.optimizers.Adam.from_config(config).get_config()
     np.testing.assert_allclose(theirs.pop("learning_rate"), config.pop("learning_rate"), rtol=1e-7)
     assert config.items() <= theirs.items()
+
+
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+@keras_warns
+def test_config_comes_from_keras(keras, name):
+    theirs = getattr(keras.optimizers, name)(0.25, weight_decay=0.5, clipnorm=2.0).get_config()
+    ours = getattr(optimizers, name).from_config(theirs).get_config()
+    assert ours.items() <= theirs.items()
+    assert ours.keys() >= {"learning_rate", "weight_decay", "clipnorm"}
+    theirs = getattr(keras.optimizers, name)(gradient_accumulation_steps=2).get_config()
+    with pytest.raises(ValueError, match=r"gradient_accumulation_steps must be None, .* got 2"):
+        getattr(optimizers, name).from_config(theirs)
 
 
 @keras_warns

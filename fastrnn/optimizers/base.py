@@ -15,6 +15,14 @@ from fastrnn.optimizers import schedules
 OptimizerLike: TypeAlias = "str | Mapping[str, Any] | Optimizer | type[Optimizer]"
 Rate: TypeAlias = "float | Callable[[int], float]"
 
+# Keras's arguments that there are not, and the values with which they ask for nothing.
+_ABSENT = {
+    "use_ema": False,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
 
 class Optimizer(ABC):
     """Base of all optimizers. A subclass names in `_slots` what it remembers of a weight, and moves it in `_update`.
@@ -183,8 +191,18 @@ class Optimizer(ABC):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make an optimizer from what `get_config` returned. It starts at step 0."""
-        config = dict(config)
+        """Make an optimizer from what `get_config` returned, or Keras's. It starts at step 0.
+
+        Raises
+        ------
+        ValueError
+            If an optimizer of Keras averages weights, accumulates gradients or scales the loss.
+        """
+        config = {name: value for name, value in config.items() if name != "ema_momentum"}
+        for name, nothing in _ABSENT.items():
+            value = config.pop(name, nothing)
+            if value != nothing:
+                raise ValueError(f"{name} must be {nothing}, for fastrnn has no such thing, got {value!r}")
         if isinstance(config.get("learning_rate"), Mapping):
             config["learning_rate"] = schedules.get(config["learning_rate"])
         return cls(**config)
