@@ -4,8 +4,11 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import threading
+import time
 
+import children
 import numpy as np
 import pytest
 
@@ -415,6 +418,57 @@ def test_an_interrupt_between_layers_leaves_the_states_of_the_first():
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y, batch_size=4, verbose=0)
     np.testing.assert_array_equal(model.layers[0].states[0], states)
+
+
+# Ctrl-C comes somewhere in a training whose time goes into calls of some milliseconds, forward and back.
+INTERRUPTED = """
+import sys
+
+import numpy as np
+import fastrnn as fr
+
+x = np.random.default_rng(0).integers(1, 20, (256, 100))
+y = x[:, 0] > 10
+
+
+def model():
+    layers = [fr.Embedding(20, 16, mask_zero=True), fr.Bidirectional(fr.GRU(64)), fr.Dense(1, activation="sigmoid")]
+    model = fr.Sequential(layers, seed=0)
+    model.compile(fr.optimizers.Adam(0.001), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def twin_after(steps):
+    twin = model()
+    for step in range(steps):
+        batch = slice(step % 4 * 64, step % 4 * 64 + 64)
+        twin.train_on_batch(x[batch], y[batch])
+    return twin
+
+
+trained = model()
+ready = fr.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epoch or print("ready", flush=True))
+try:
+    trained.fit(x, y, batch_size=64, epochs=100_000, shuffle=False, verbose=0, callbacks=[ready])
+except KeyboardInterrupt:
+    steps = trained.optimizer.iterations
+    same = [np.array_equal(a, b) for a, b in zip(trained.get_weights(), twin_after(steps).get_weights(), strict=True)]
+    print("as after a whole step" if steps > 4 and all(same) else f"after step {steps}: {same}")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in POSIX's way")
+@pytest.mark.parametrize("seconds", [0.1, 0.123])
+def test_ctrl_c_leaves_the_model_as_after_a_whole_step(seconds):
+    with children.start("-c", INTERRUPTED) as child:
+        try:
+            assert child.stdout.readline() == "ready\n", child.stderr.read()
+            time.sleep(seconds)
+            child.send_signal(signal.SIGINT)
+            output, errors = child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert (output, errors, child.returncode) == ("as after a whole step\n", "", 0)
 
 
 def test_training_in_another_thread():
