@@ -454,25 +454,45 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
 }
 
 typedef struct poller {
-    int calls;
+    int calls, stops_at;
 } poller;
 
-static int stop_at_second(void *argument) { return ++((poller *)argument)->calls == 2; }
+static int poll(void *argument) {
+    poller *p = argument;
+    return ++p->calls == p->stops_at;
+}
 
+/* A sequence of seconds: all its steps lie at the same place, and what backward reads of a tape that no forward pass has
+ * written is zeros, for which a system needs no memory. */
 void test_gated_interruption(const frnn_kernels *kernels) {
     seed_random(7);
-    for (int kind = 0; kind < GATED_KINDS; kind++) {
-        options o = work_to_share((gated_kind)kind, 7, 65);
-        describe(kernels, &o);
-        call c = make_call(kernels, &o);
-        poller p = {0};
-        size_t bytes = 0;
-        c.plan.threads = 2, c.plan.T = (size_t)1 << 17, c.plan.poll = stop_at_second, c.plan.poll_arg = &p;
-        c.tape.x_time = 0;
-        CHECK(c.cell->forward_scratch_size(&c.plan, &c.tape, &bytes) == FRNN_OK, "forward_scratch_size");
-        const frnn_status status = c.cell->forward(&c.plan, &c.tape, NULL, NULL, guard_take(bytes, 64));
-        CHECK(status == FRNN_ERR_INTERRUPTED, "status %d instead of an interruption", (int)status);
-        CHECK(p.calls == 2, "poll was called %d times, the second was to be the last", p.calls);
-        release();
-    }
+    for (int kind = 0; kind < GATED_KINDS; kind++)
+        for (int backwards = 0; backwards < 2; backwards++) {
+            options o = work_to_share((gated_kind)kind, backwards ? 64 : 7, backwards ? 200 : 65);
+            o.dx = 0;
+            describe(kernels, &o);
+            call c = make_call(kernels, &o);
+            poller p = {.stops_at = backwards ? 1 : 2};
+            size_t bytes = 0;
+            frnn_status status;
+            c.plan.threads = 2, c.plan.T = (size_t)1 << (backwards ? 11 : 17), c.plan.poll = poll, c.plan.poll_arg = &p;
+            c.tape.x_time = c.gradients.dy_time = 0;
+            if (backwards) {
+                take_results(&c);
+                take_gradients(&c);
+                c.tape.y_time = 0;
+                memset(c.tape.y, 0, o.B * o.T * o.H * c.size);
+                c.tape.gates = numbers(c.plan.T * o.B * c.kept * c.size / sizeof(double));
+                CHECK(c.cell->backward_scratch_size(&c.plan, &c.tape, &c.gradients, &bytes) == FRNN_OK,
+                      "backward_scratch_size");
+                status = c.cell->backward(&c.plan, &c.tape, &c.gradients, guard_take(bytes, 64));
+            } else {
+                CHECK(c.cell->forward_scratch_size(&c.plan, &c.tape, &bytes) == FRNN_OK, "forward_scratch_size");
+                status = c.cell->forward(&c.plan, &c.tape, NULL, NULL, guard_take(bytes, 64));
+            }
+            CHECK(status == FRNN_ERR_INTERRUPTED, "status %d instead of an interruption, %s", (int)status,
+                  backwards ? "backward" : "forward");
+            CHECK(p.calls == p.stops_at, "poll was called %d times, number %d was to be the last", p.calls, p.stops_at);
+            release();
+        }
 }
