@@ -2,8 +2,8 @@
 
     python -m bench.measure && python -m bench.report
 
-Every part is one run of `python -m fastrnn bench`, kept in bench/results. What is there already is not measured again:
-after an interruption, the same command goes on. The machine should have nothing else to do.
+Every part is one run of `python -m fastrnn bench`, or of bench.models, kept in bench/results. What is there already is
+not measured again: after an interruption, the same command goes on. The machine should have nothing else to do.
 """
 
 import argparse
@@ -37,11 +37,14 @@ RUNS = {
 for _n in range(2, available_cpus() + 1):
     if _n & (_n - 1) == 0 or _n == available_cpus():  # powers of two, and all
         RUNS[f"rnn-{_n}-threads"] = ["--threads", str(_n)]
+COMMANDS = {name: ["fastrnn", "bench", *run] for name, run in RUNS.items()} | {"models": ["bench.models"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN", help=f"one of {', '.join(RUNS)}")
+    parser.add_argument(
+        "--only", choices=COMMANDS, action="append", metavar="RUN", help=f"one of {', '.join(COMMANDS)}"
+    )
     parser.add_argument("--again", action="store_true", help="also measure what is there already")
     for option in ("--rounds", "--machine"):
         parser.add_argument(option, help="as for python -m fastrnn bench")
@@ -49,13 +52,13 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     more = [f"--{name}={value}" for name in ("rounds", "machine") if (value := getattr(arguments, name))]
-    for name in arguments.only or RUNS:
+    for name in arguments.only or COMMANDS:
         file = arguments.out / f"{name}.json"
         if file.exists() and not arguments.again:
             print(f"{file} is there already")
             continue
         begin, unfinished = time.monotonic(), file.with_suffix(".unfinished")
-        command = [sys.executable, "-m", "fastrnn", "bench", *RUNS[name], *more, "--json", str(unfinished)]
+        command = [sys.executable, "-m", *COMMANDS[name], *more, "--json", str(unfinished)]
         print(f"\n{name}: {' '.join(command[2:-2])}", flush=True)
         subprocess.run(command, check=True)
         unfinished.replace(file)

@@ -14,6 +14,8 @@ from fastrnn._bench.command import duration, load, mean
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
 
+from . import models
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- speed, by python -m bench.report -->\n", "<!-- end of speed -->\n"
@@ -54,6 +56,15 @@ weights count as changed before every step, as an optimizer changes them. *step*
 - What a first call costs, compilation included, is in no time but those of its own table.
 
 `python -m fastrnn bench` does the same on your machine.
+"""
+
+MODELS = """\
+## Training a model
+
+`{model}`, and the same with other layers, on {samples} sequences of {steps} token ids: RMSprop, batches of {batch},
+{threads}. *epoch* is the best but the first, which compiles{scaled}. *predict* has batches of 1,000. Everybody starts
+from the same weights, gets the same batches and finds the same loss. {versions}.
+
 """
 
 
@@ -125,6 +136,36 @@ def ragged(full: Sequence[Row], rows: Sequence[Row]) -> str:
     return table(["shape", "mode", *(PEERS[p][1] for p in peers)], lines)
 
 
+def training(about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """Return what `bench.models` measured: how it was done, and a table."""
+    there = [name for name in models.LIBRARIES if name in about["versions"]]
+    lines = []
+    for kind in ("epoch", "predict"):
+        for row in rows:
+            seconds = row[kind]
+            best = min(seconds, key=seconds.__getitem__)
+            texts = {name: duration(s) if name != best else f"**{duration(s)}**" for name, s in seconds.items()}
+            ahead = min(s for name, s in seconds.items() if name != "fastrnn") / seconds["fastrnn"]
+            layer = LAYERS[row["cell"]] + (", mask_zero" if row["mask_zero"] else "")
+            last = ratio(ahead) if ahead >= 1 else f"**{ratio(ahead)}, lost**"
+            lines.append([kind, layer, *(texts.get(name, "") for name in there), last])
+    scaled = [
+        f"{models.TIMED_BATCHES[name]} batches on {models.LIBRARIES[name]}"
+        for name in there
+        if models.TIMED_BATCHES[name] < models.BATCHES
+    ]
+    how = MODELS.format(
+        model=models.MODEL,
+        samples=f"{models.SAMPLES:,}",
+        steps=models.STEPS,
+        batch=models.BATCH,
+        threads=count(about["cpus"]),
+        scaled=f"; {' and '.join(scaled)} were timed, and that scaled" if scaled else "",
+        versions="; ".join(f"{models.LIBRARIES[name]}: {about['versions'][name]}" for name in there),
+    )
+    return how + table(["", "layer", *(models.LIBRARIES[name] for name in there), "ahead"], lines)
+
+
 def count(n: int) -> str:
     return f"{n} thread{'s' * (n > 1)}"
 
@@ -148,9 +189,9 @@ def by_mode(rows: Sequence[Row], mode: str) -> list[Row]:
     return [row for row in rows if row.mode == mode]
 
 
-def read(folder: Path) -> dict[str, tuple[dict[str, Any], list[Row]]]:
+def read(folder: Path) -> dict[str, tuple[dict[str, Any], list[Any]]]:
     """Read all runs that are there, by name."""
-    return {file.stem: load(file) for file in sorted(folder.glob("*.json"))}
+    return {file.stem: (models.load if file.stem == "models" else load)(file) for file in sorted(folder.glob("*.json"))}
 
 
 def threads_of(name: str) -> int:
@@ -172,6 +213,8 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
     if more:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
     parts.append(METHOD.format(rounds=about["rounds"]))
+    if "models" in runs:
+        parts.append(training(*runs["models"]))
 
     for name in ("rnn", *more, *(cell for cell in LAYERS if cell != "rnn"), "float64"):
         if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
