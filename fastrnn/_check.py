@@ -4,6 +4,7 @@ The functions return the argument in the one form that the compiled core takes, 
 that form.
 """
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -148,6 +149,15 @@ def seed(value: Any) -> int | None:
     if number < 0:
         raise ValueError(f"seed must be a non-negative integer or None, got {value!r}")
     return number
+
+
+def number(name: str, value: Any, below: float = math.inf) -> float:
+    """Return value, a number from 0 to `below`."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number of at least 0, got {value!r}")
+    if not 0.0 <= value < below:
+        raise ValueError(f"{name} must be at least 0 and below {below}, got {value!r}")
+    return float(value)
 
 
 def rate(name: str, value: Any) -> float:

@@ -74,6 +74,7 @@ class Loss:
         If `reduction` or `dtype` is unknown.
     """
 
+    _name: ClassVar[str] = "loss"
     _arguments: ClassVar[tuple[str, ...]] = ()
     _rounds_truth: ClassVar[bool] = False  # whether y_true is used in the type of y_pred only
 
@@ -81,7 +82,7 @@ class Loss:
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: DTypeLike | None = None
     ) -> None:
         self.reduction = None if reduction is None else _check.choice("reduction", reduction, _REDUCTIONS)
-        self.name = name
+        self.name = self._name if name is None else name
         self.dtype = None if dtype is None else _check.float_dtype(dtype)
         self.axis = -1
 
@@ -232,12 +233,6 @@ class _MeanError(Loss):
     """Base of losses that depend on y_pred - y_true alone."""
 
     _rounds_truth = True
-    _name: ClassVar[str]
-
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: DTypeLike | None = None
-    ) -> None:
-        super().__init__(reduction, self._name if name is None else name, dtype)
 
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
         truth, y_pred = _same_shape(y_true, y_pred)
@@ -285,7 +280,28 @@ class MeanAbsoluteError(_MeanError):
         return np.abs(difference), np.sign(difference)
 
 
-class BinaryCrossentropy(Loss):
+class _Crossentropy(Loss):
+    """Base of losses of probabilities, or of logits that stand for them, where the truth may be blurred."""
+
+    _arguments = ("from_logits", "label_smoothing", "axis")
+    _rounds_truth = True
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        self.from_logits = from_logits
+        self.label_smoothing = _check.rate("label_smoothing", label_smoothing)
+        self.axis = axis
+
+
+class BinaryCrossentropy(_Crossentropy):
     """The mean along `axis` of -t·log(p) - (1 - t)·log(1 - p), for independent yes-or-no questions.
 
     `y_true` holds t, from 0 to 1, and is shaped as `y_pred`, (batch, ..., outputs); either may lack a last axis of
@@ -304,22 +320,7 @@ class BinaryCrossentropy(Loss):
         As for `Loss`.
     """
 
-    _arguments = ("from_logits", "label_smoothing", "axis")
-    _rounds_truth = True
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "binary_crossentropy",
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(reduction, name, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = _check.rate("label_smoothing", label_smoothing)
-        self.axis = axis
+    _name = "binary_crossentropy"
 
     def check_truth(self, y_true: ArrayLike) -> None:
         """Refuse what is not from 0 to 1."""
@@ -346,7 +347,7 @@ class BinaryCrossentropy(Loss):
         return _mean(losses, self.axis), derivative, None
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_Crossentropy):
     """The sum along `axis` of -t·log(p), for one class out of several, where the truth is a distribution over them.
 
     `y_true` holds t, one-hot or a distribution, and is shaped as `y_pred`, (batch, ..., classes).
@@ -364,22 +365,7 @@ class CategoricalCrossentropy(Loss):
         As for `Loss`.
     """
 
-    _arguments = ("from_logits", "label_smoothing", "axis")
-    _rounds_truth = True
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "categorical_crossentropy",
-        dtype: DTypeLike | None = None,
-    ) -> None:
-        super().__init__(reduction, name, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = _check.rate("label_smoothing", label_smoothing)
-        self.axis = axis
+    _name = "categorical_crossentropy"
 
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, None]:
         truth, y_pred = _same_shape(y_true, y_pred)
@@ -424,6 +410,7 @@ class SparseCategoricalCrossentropy(Loss):
         As for `Loss`.
     """
 
+    _name = "sparse_categorical_crossentropy"
     _arguments = ("from_logits", "ignore_class", "axis")
 
     def __init__(
@@ -432,7 +419,7 @@ class SparseCategoricalCrossentropy(Loss):
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
-        name: str | None = "sparse_categorical_crossentropy",
+        name: str | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(reduction, name, dtype)

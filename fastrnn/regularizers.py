@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrnn import _check
 from fastrnn._check import Array
 from fastrnn._registry import Configurable, Registry
 
@@ -49,7 +50,7 @@ class L1(Regularizer):
     _arguments = ("l1",)
 
     def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _factor("l1", l1)
+        self.l1 = _check.number("l1", l1)
 
 
 class L2(Regularizer):
@@ -58,7 +59,7 @@ class L2(Regularizer):
     _arguments = ("l2",)
 
     def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _factor("l2", l2)
+        self.l2 = _check.number("l2", l2)
 
 
 class L1L2(Regularizer):
@@ -67,8 +68,8 @@ class L1L2(Regularizer):
     _arguments = ("l1", "l2")
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = _factor("l1", l1)
-        self.l2 = _factor("l2", l2)
+        self.l1 = _check.number("l1", l1)
+        self.l2 = _check.number("l2", l2)
 
 
 _REGISTRY: Registry[Regularizer] = Registry(Regularizer, "regularizer", {"l1": L1, "l2": L2, "l1l2": L1L2})
@@ -98,11 +99,3 @@ def get(identifier: RegularizerLike, argument: str = "regularizer") -> Regulariz
 def serialize(regularizer: Regularizer) -> dict[str, Any]:
     """Describe a regularizer in Keras's form, which `get` accepts."""
     return _REGISTRY.serialize(regularizer, "keras.regularizers")
-
-
-def _factor(name: str, value: float) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number of at least 0, got {value!r}")
-    if not 0 <= value < np.inf:
-        raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-    return float(value)

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from fastrnn import _check
 from fastrnn._check import Array
-from fastrnn.optimizers.base import Optimizer, Rate, number
+from fastrnn.optimizers.base import Optimizer, Rate
 
 
 class Adam(Optimizer):
@@ -75,9 +76,9 @@ class Adam(Optimizer):
         name: str = "adam",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.beta_1 = number("beta_1", beta_1, below=1.0)
-        self.beta_2 = number("beta_2", beta_2, below=1.0)
-        self.epsilon = number("epsilon", epsilon)
+        self.beta_1 = _check.number("beta_1", beta_1, below=1.0)
+        self.beta_2 = _check.number("beta_2", beta_2, below=1.0)
+        self.epsilon = _check.number("epsilon", epsilon)
         self.amsgrad = bool(amsgrad)
         self._slots = ("momentum", "velocity", *(("velocity_hat",) if self.amsgrad else ()))
 
@@ -132,7 +133,7 @@ class AdamW(Adam):
         global_clipnorm: float | None = None,
         name: str = "adamw",
     ) -> None:
-        number("weight_decay", weight_decay)
+        _check.number("weight_decay", weight_decay)
         super().__init__(
             learning_rate,
             beta_1,

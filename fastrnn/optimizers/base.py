@@ -66,10 +66,10 @@ class Optimizer(ABC):
         name: str,
     ) -> None:
         self.learning_rate = learning_rate
-        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay)
-        self.clipnorm = None if clipnorm is None else number("clipnorm", clipnorm)
-        self.clipvalue = None if clipvalue is None else number("clipvalue", clipvalue)
-        self.global_clipnorm = None if global_clipnorm is None else number("global_clipnorm", global_clipnorm)
+        self.weight_decay = None if weight_decay is None else _check.number("weight_decay", weight_decay)
+        self.clipnorm = None if clipnorm is None else _check.number("clipnorm", clipnorm)
+        self.clipvalue = None if clipvalue is None else _check.number("clipvalue", clipvalue)
+        self.global_clipnorm = None if global_clipnorm is None else _check.number("global_clipnorm", global_clipnorm)
         if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError("only one of clipnorm, clipvalue and global_clipnorm can be given")
         self._clips = bool(self.clipnorm or self.clipvalue or self.global_clipnorm)
@@ -86,7 +86,7 @@ class Optimizer(ABC):
 
     @learning_rate.setter
     def learning_rate(self, value: Rate) -> None:
-        self._rate = value if callable(value) else number("learning_rate", value)
+        self._rate = value if callable(value) else _check.number("learning_rate", value)
 
     def apply(self, gradients: Sequence[ArrayLike], weights: Sequence[Array]) -> None:
         """Make one step: change the weights in place.
@@ -206,15 +206,6 @@ class Optimizer(ABC):
         if isinstance(config.get("learning_rate"), Mapping):
             config["learning_rate"] = schedules.get(config["learning_rate"])
         return cls(**config)
-
-
-def number(name: str, value: float, below: float = math.inf) -> float:
-    """Return value, a number from 0 to `below`."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number of at least 0, got {value!r}")
-    if not 0.0 <= value < below:
-        raise ValueError(f"{name} must be at least 0 and below {below}, got {value!r}")
-    return float(value)
 
 
 def _squares(gradient: Array) -> float:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastrnn import _check
 from fastrnn._check import Array
-from fastrnn.optimizers.base import Optimizer, Rate, number
+from fastrnn.optimizers.base import Optimizer, Rate
 
 
 class RMSprop(Optimizer):
@@ -64,9 +65,9 @@ class RMSprop(Optimizer):
         name: str = "rmsprop",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.rho = number("rho", rho, below=1.0)
-        self.momentum = number("momentum", momentum, below=1.0)
-        self.epsilon = number("epsilon", epsilon)
+        self.rho = _check.number("rho", rho, below=1.0)
+        self.momentum = _check.number("momentum", momentum, below=1.0)
+        self.epsilon = _check.number("epsilon", epsilon)
         self.centered = bool(centered)
         optional = {"momentum": self.momentum > 0, "average_gradient": self.centered}
         self._slots = ("velocity", *(slot for slot, wanted in optional.items() if wanted))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from fastrnn import _check
 from fastrnn._check import Array
-from fastrnn.optimizers.base import Optimizer, Rate, number
+from fastrnn.optimizers.base import Optimizer, Rate
 
 
 class SGD(Optimizer):
@@ -53,7 +54,7 @@ class SGD(Optimizer):
         name: str = "sgd",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.momentum = number("momentum", momentum, below=np.nextafter(1.0, 2.0))
+        self.momentum = _check.number("momentum", momentum, below=np.nextafter(1.0, 2.0))
         self.nesterov = bool(nesterov)
         self._slots = ("momentum",) if self.momentum else ()
 
