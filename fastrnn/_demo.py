@@ -221,7 +221,6 @@ def draw(curves: tuple[Curve, Curve], out: Path) -> None:
     loss.set_yscale("log")
     loss.set(title="loss while learning", xlabel="epoch")
     loss.legend(frameon=False)
-    accuracy.axhline(95, color="0.6", linewidth=1)
     accuracy.set(title="held-out digits read right, %", xlabel="epoch", ylim=(None, 100))
     times = [1e3 * float(np.median(curve.seconds)) for curve in curves]
     bars = seconds.bar(names, times, color=colors, width=0.6)

@@ -12,7 +12,7 @@ from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep
 from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import Gradients
-from fastrnn.layers.composite import Composite, deserialize, serialize
+from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.rnn import RNN
 from fastrnn.layers.tokens import Tokens
@@ -31,6 +31,7 @@ class BidirectionalTape(NamedTuple):
     size: tuple[int, int]  # B and T
 
 
+@described
 class Bidirectional(Composite):
     """Two recurrent layers over the same sequences, one forwards and one backwards, as in Keras 3.15.
 
@@ -52,17 +53,7 @@ class Bidirectional(Composite):
     backward_layer : SimpleRNN, GRU, LSTM or RNN, optional
         The backward layer itself; it must differ from `layer` in go_backwards and agree in return_sequences,
         return_state and stateful. By default, one with the arguments of `layer`, but for go_backwards.
-    dtype : {"float32", "float64"}, optional
-        If given, it must be that of the layers.
-    name : str, optional
-        By default bidirectional, bidirectional_1, ...
-    trainable : bool, default True
-        Kept for whoever updates the weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not one of the above, or the layers do not go together.
+    {common}
 
     Examples
     --------

@@ -10,10 +10,29 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
+from fastrnn._docs import Parts
 from fastrnn.layers.base import Layer
 from fastrnn.layers.over_time import OverTime
 
 Config: TypeAlias = Mapping[str, Any]
+
+described = Parts(
+    {
+        "common": """
+            dtype : {"float32", "float64"}, optional
+                If given, it must be that of the layers.
+            name : str, optional
+                By default the class's name and a number.
+            trainable : bool, default True
+                Whether training is to change the weights.
+
+            Raises
+            ------
+            TypeError, ValueError
+                If an argument is not one of the above, or the layers do not go together.
+            """,
+    }
+)
 
 
 class Composite(OverTime):

@@ -9,7 +9,7 @@ from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep, run
 from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
-from fastrnn.layers.composite import Composite, deserialize, serialize
+from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.recurrent import Recurrent
 from fastrnn.layers.tokens import Tokens
@@ -21,6 +21,7 @@ class RNNTape(NamedTuple):
     layers: list[Tape]
 
 
+@described
 class RNN(Composite):
     """Stack of recurrent layers, each running over the outputs of the one below, as Keras's RNN over a list of cells.
 
@@ -47,17 +48,7 @@ class RNN(Composite):
         The outputs of masked steps are 0 instead of the previous output.
     return_all_states : bool, default False
         Return (output, *states) with the last states of all layers. It is what return_state does in Keras.
-    dtype : {"float32", "float64"}, optional
-        If given, it must be that of the layers.
-    name : str, optional
-        By default rnn, rnn_1, ...
-    trainable : bool, default True
-        Kept for whoever updates the weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not one of the above, or the layers do not go together.
+    {common}
 
     Examples
     --------
