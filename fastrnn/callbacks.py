@@ -169,6 +169,16 @@ class TerminateOnNaN(Callback):
     ----------
     action : {"error", "stop"}, default "error"
         Raise FloatingPointError, or end the training as `stop_training` does.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> stop = fr.callbacks.TerminateOnNaN("stop")
+    >>> history = model.fit([[[0.0]]] * 4, [float("inf")] * 4, epochs=9, verbose=0, callbacks=[stop])
+    >>> history.epoch
+    [0]
     """
 
     def __init__(self, action: str = "error") -> None:
@@ -254,6 +264,16 @@ class EarlyStopping(_Monitor):
         Whether the model gets back the weights of the best epoch.
     start_from_epoch : int, default 0
         Epochs before it do not count.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> stopping = fr.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
+    >>> history = model.fit([[[0.0]]] * 4, [0.0] * 4, epochs=9, verbose=0, callbacks=[stopping])
+    >>> history.epoch
+    [0, 1, 2]
     """
 
     def __init__(
@@ -337,6 +357,16 @@ class ReduceLROnPlateau(_Monitor):
     ------
     ValueError
         If factor is 1 or more.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile(fr.optimizers.SGD(0.1), "mse")
+    >>> plateau = fr.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1)
+    >>> history = model.fit([[[0.0]]] * 4, [0.0] * 4, epochs=4, verbose=0, callbacks=[plateau])
+    >>> history.history["learning_rate"]
+    [0.1, 0.1, 0.05, 0.025]
     """
 
     def __init__(
@@ -397,6 +427,16 @@ class LearningRateScheduler(Callback):
         Gets the epoch's number and the current rate, and returns the new one.
     verbose : int, default 0
         Whether to say so.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile(fr.optimizers.SGD(0.1), "mse")
+    >>> halve = fr.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+    >>> history = model.fit([[[0.0]]] * 4, [0.0] * 4, epochs=3, verbose=0, callbacks=[halve])
+    >>> history.history["learning_rate"]
+    [0.1, 0.05, 0.025]
     """
 
     def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
@@ -437,6 +477,16 @@ class ModelCheckpoint(_Monitor):
         After every epoch, or after so many steps.
     initial_value_threshold : float, optional
         What is not better than that is not saved either, with save_best_only.
+
+    Examples
+    --------
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> best = fr.callbacks.ModelCheckpoint("best.safetensors", monitor="loss", save_best_only=True)
+    >>> history = model.fit([[[1.0]]] * 4, [1.0] * 4, epochs=3, verbose=0, callbacks=[best])
+    >>> fr.Sequential.load("best.safetensors").count_params()
+    11
     """
 
     def __init__(
@@ -509,6 +559,17 @@ class CSVLogger(Callback):
         Between values.
     append : bool, default False
         Whether to continue a file that is there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import fastrnn as fr
+    >>> model = fr.Sequential([fr.SimpleRNN(2), fr.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> logger = fr.callbacks.CSVLogger("training.csv")
+    >>> history = model.fit([[[0.0]]] * 4, [0.0] * 4, epochs=2, verbose=0, callbacks=[logger])
+    >>> Path("training.csv").read_text().split()
+    ['epoch,loss', '0,0.0', '1,0.0']
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:

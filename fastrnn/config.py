@@ -35,6 +35,15 @@ def set_num_threads(n: int) -> None:
     ------
     TypeError, ValueError
         If n is not a positive integer.
+
+    Examples
+    --------
+    >>> import fastrnn
+    >>> before = fastrnn.get_num_threads()
+    >>> fastrnn.set_num_threads(1)
+    >>> fastrnn.get_num_threads()
+    1
+    >>> fastrnn.set_num_threads(before)
     """
     global _threads_from
     _core.set_num_threads(_check.positive_integer("n", n))
@@ -42,7 +51,14 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call may use, the caller's included."""
+    """Return how many threads a call may use, the caller's included.
+
+    Examples
+    --------
+    >>> import fastrnn
+    >>> fastrnn.get_num_threads() >= 1
+    True
+    """
     return _core.get_num_threads()
 
 
@@ -61,7 +77,15 @@ def free_memory() -> int:
 
 
 def get_include() -> str:
-    """Return the folder of fastrnn.h, for compiling C or Cython code against this package."""
+    """Return the folder of fastrnn.h, for compiling C or Cython code against this package.
+
+    Examples
+    --------
+    >>> import os
+    >>> import fastrnn
+    >>> os.path.exists(os.path.join(fastrnn.get_include(), "fastrnn.h"))
+    True
+    """
     installed = os.path.join(_PACKAGE, "include")
     return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(_PACKAGE), "src_c")
 

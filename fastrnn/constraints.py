@@ -31,7 +31,15 @@ class Constraint(Configurable):
 
 
 class MaxNorm(Constraint):
-    """Norms along `axis` (default 0: of the weights into each unit) of at most `max_value` (default 2)."""
+    """Norms along `axis` (default 0: of the weights into each unit) of at most `max_value` (default 2).
+
+    Examples
+    --------
+    >>> from fastrnn.constraints import MaxNorm
+    >>> MaxNorm(1.0)([[3.0, 0.3], [4.0, 0.4]]).round(4)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
 
     _arguments = ("max_value", "axis")
 
@@ -48,7 +56,14 @@ class MaxNorm(Constraint):
 
 
 class NonNeg(Constraint):
-    """No value below 0."""
+    """No value below 0.
+
+    Examples
+    --------
+    >>> from fastrnn.constraints import NonNeg
+    >>> NonNeg()([-1.0, 2.0])
+    array([0., 2.])
+    """
 
     def __call__(self, w: ArrayLike) -> Array:
         """Make what is negative 0."""
@@ -56,7 +71,15 @@ class NonNeg(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Norms along `axis` (default 0: of the weights into each unit) of 1."""
+    """Norms along `axis` (default 0: of the weights into each unit) of 1.
+
+    Examples
+    --------
+    >>> from fastrnn.constraints import UnitNorm
+    >>> UnitNorm()([[3.0, 0.3], [4.0, 0.4]]).round(4)
+    array([[0.6, 0.6],
+           [0.8, 0.8]])
+    """
 
     _arguments = ("axis",)
 
@@ -74,6 +97,13 @@ class MinMaxNorm(Constraint):
     """Norms along `axis` between `min_value` and `max_value`, approached by the share `rate` in every step.
 
     Defaults are Keras's: from 0 to 1, rate 1, axis 0.
+
+    Examples
+    --------
+    >>> from fastrnn.constraints import MinMaxNorm
+    >>> MinMaxNorm(1.0, 2.0)([[3.0, 0.3], [4.0, 0.4]]).round(4)
+    array([[1.2, 0.6],
+           [1.6, 0.8]])
     """
 
     _arguments = ("min_value", "max_value", "rate", "axis")
@@ -121,6 +151,12 @@ def get(identifier: ConstraintLike, argument: str = "constraint") -> Constraint 
         If the name is unknown.
     TypeError
         If `identifier` is something else.
+
+    Examples
+    --------
+    >>> from fastrnn import constraints
+    >>> constraints.get("non_neg")([-1.0, 2.0])
+    array([0., 2.])
     """
     return None if identifier is None else _REGISTRY.get(identifier, argument)
 

@@ -254,6 +254,12 @@ class MeanSquaredError(_MeanError):
     ----------
     reduction, name, dtype
         As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import MeanSquaredError
+    >>> MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])
+    0.5
     """
 
     _name = "mean_squared_error"
@@ -272,6 +278,12 @@ class MeanAbsoluteError(_MeanError):
     ----------
     reduction, name, dtype
         As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import MeanAbsoluteError
+    >>> MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])
+    0.5
     """
 
     _name = "mean_absolute_error"
@@ -318,6 +330,12 @@ class BinaryCrossentropy(_Crossentropy):
         The axis of the mean.
     reduction, name, dtype
         As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import BinaryCrossentropy
+    >>> round(BinaryCrossentropy()([[1], [0]], [[0.9], [0.2]]), 4)  # -(log 0.9 + log 0.8) / 2
+    0.1643
     """
 
     _name = "binary_crossentropy"
@@ -363,6 +381,12 @@ class CategoricalCrossentropy(_Crossentropy):
         The axis of the classes.
     reduction, name, dtype
         As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import CategoricalCrossentropy
+    >>> round(CategoricalCrossentropy()([[0, 1, 0]], [[0.1, 0.7, 0.2]]), 4)  # -log 0.7
+    0.3567
     """
 
     _name = "categorical_crossentropy"
@@ -408,6 +432,12 @@ class SparseCategoricalCrossentropy(Loss):
         The axis of the classes.
     name, dtype
         As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import SparseCategoricalCrossentropy
+    >>> round(SparseCategoricalCrossentropy()([1], [[0.1, 0.7, 0.2]]), 4)  # -log 0.7
+    0.3567
     """
 
     _name = "sparse_categorical_crossentropy"

@@ -94,6 +94,14 @@ class BinaryAccuracy(Metric):
     """How often the truth is 1 where the prediction is above `threshold` (default 0.5), and 0 elsewhere.
 
     `y_true` is shaped as `y_pred`, (B, ..., outputs); either may lack a last axis of length 1.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import BinaryAccuracy
+    >>> metric = BinaryAccuracy()
+    >>> metric.update_state([1, 0, 1, 1], [0.9, 0.2, 0.4, 0.6])
+    >>> metric.result()
+    0.75
     """
 
     _arguments = ("threshold",)
@@ -112,6 +120,14 @@ class CategoricalAccuracy(Metric):
     """How often the largest prediction is that of the class that the truth, one-hot, says.
 
     `y_true` and `y_pred` are (B, ..., classes).
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import CategoricalAccuracy
+    >>> metric = CategoricalAccuracy()
+    >>> metric.update_state([[0, 1], [1, 0]], [[0.2, 0.8], [0.3, 0.7]])
+    >>> metric.result()
+    0.5
     """
 
     _name = "categorical_accuracy"
@@ -125,6 +141,14 @@ class SparseCategoricalAccuracy(Metric):
     """How often the largest prediction is that of the true class, given by its number.
 
     `y_true` is (B, ...) or (B, ..., 1), `y_pred` (B, ..., classes).
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import SparseCategoricalAccuracy
+    >>> metric = SparseCategoricalAccuracy()
+    >>> metric.update_state([1, 0], [[0.2, 0.8], [0.3, 0.7]])
+    >>> metric.result()
+    0.5
     """
 
     _name = "sparse_categorical_accuracy"
@@ -140,7 +164,16 @@ class SparseCategoricalAccuracy(Metric):
 
 
 class MeanSquaredError(Metric):
-    """The mean of (y_true - y_pred)², of arrays shaped alike but for a last axis of length 1."""
+    """The mean of (y_true - y_pred)², of arrays shaped alike but for a last axis of length 1.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import MeanSquaredError
+    >>> metric = MeanSquaredError()
+    >>> metric.update_state([1.0, 2.0], [1.0, 4.0])
+    >>> metric.result()
+    2.0
+    """
 
     _name = "mean_squared_error"
 
@@ -150,7 +183,16 @@ class MeanSquaredError(Metric):
 
 
 class MeanAbsoluteError(Metric):
-    """The mean of abs(y_true - y_pred), of arrays shaped alike but for a last axis of length 1."""
+    """The mean of abs(y_true - y_pred), of arrays shaped alike but for a last axis of length 1.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import MeanAbsoluteError
+    >>> metric = MeanAbsoluteError()
+    >>> metric.update_state([1.0, 2.0], [1.0, 4.0])
+    >>> metric.result()
+    1.0
+    """
 
     _name = "mean_absolute_error"
 
@@ -164,6 +206,14 @@ class AUC(Metric):
 
     `y_true` holds 0 and 1 and `y_pred` scores, (B,) or (B, 1); every one is kept until the next reset. The area is
     exact, where Keras's is that of 200 thresholds. It needs scikit-learn, and is 0.0 where all samples are of one kind.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import AUC
+    >>> metric = AUC()
+    >>> metric.update_state([0, 1, 0, 1], [0.1, 0.3, 0.4, 0.8])
+    >>> metric.result()
+    0.75
     """
 
     _name = "auc"
@@ -242,6 +292,12 @@ def get(identifier: MetricLike) -> Metric:
         If the name is unknown. ("accuracy" depends on the shapes of truth and prediction: only a model knows it.)
     TypeError
         If `identifier` is something else.
+
+    Examples
+    --------
+    >>> from fastrnn import metrics
+    >>> metrics.get("mse").name
+    'mse'
     """
     found = _REGISTRY.get(identifier)
     if isinstance(identifier, str):

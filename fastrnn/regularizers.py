@@ -45,7 +45,14 @@ class Regularizer(Configurable):
 
 
 class L1(Regularizer):
-    """The penalty l1 · sum(abs(w)), `l1` being 0.01 by default."""
+    """The penalty l1 · sum(abs(w)), `l1` being 0.01 by default.
+
+    Examples
+    --------
+    >>> from fastrnn.regularizers import L1
+    >>> L1(0.1)([3.0, -4.0])
+    0.7000000000000001
+    """
 
     _arguments = ("l1",)
 
@@ -54,7 +61,14 @@ class L1(Regularizer):
 
 
 class L2(Regularizer):
-    """The penalty l2 · sum(w²), `l2` being 0.01 by default."""
+    """The penalty l2 · sum(w²), `l2` being 0.01 by default.
+
+    Examples
+    --------
+    >>> from fastrnn.regularizers import L2
+    >>> L2(0.1)([3.0, -4.0])
+    2.5
+    """
 
     _arguments = ("l2",)
 
@@ -63,7 +77,14 @@ class L2(Regularizer):
 
 
 class L1L2(Regularizer):
-    """The penalty l1 · sum(abs(w)) + l2 · sum(w²), both factors 0 by default."""
+    """The penalty l1 · sum(abs(w)) + l2 · sum(w²), both factors 0 by default.
+
+    Examples
+    --------
+    >>> from fastrnn.regularizers import L1L2
+    >>> L1L2(l1=0.1, l2=1.0)([3.0, -4.0])
+    25.7
+    """
 
     _arguments = ("l1", "l2")
 
@@ -92,6 +113,12 @@ def get(identifier: RegularizerLike, argument: str = "regularizer") -> Regulariz
         If the name is unknown.
     TypeError
         If `identifier` is something else.
+
+    Examples
+    --------
+    >>> from fastrnn import regularizers
+    >>> regularizers.get({"class_name": "L2", "config": {"l2": 0.1}})([3.0, -4.0])
+    2.5
     """
     return None if identifier is None else _REGISTRY.get(identifier, argument)
 

@@ -114,6 +114,14 @@ def gru_forward(
     The arguments are those of `gru` but for `out`, and two more.
 
     {recording}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn.functional import gru_backward, gru_forward
+    >>> y, tape = gru_forward(np.ones((1, 2, 1)), np.zeros((1, 3)), np.zeros((1, 3)), activation="linear")
+    >>> gru_backward(np.ones_like(y), tape).weights[0]
+    array([[0.  , 0.  , 0.75]])
     """
     cell = CELLS[bool(reset_after)]
     activations = Activations(activation, recurrent_activation)

@@ -101,6 +101,14 @@ def lstm_forward(
     The arguments are those of `lstm` but for `out`, and two more.
 
     {recording}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn.functional import lstm_backward, lstm_forward
+    >>> y, tape = lstm_forward(np.ones((1, 2, 1)), np.zeros((1, 4)), np.zeros((1, 4)), activation="linear")
+    >>> lstm_backward(np.ones_like(y), tape).weights[0]
+    array([[0.   , 0.   , 0.375, 0.   ]])
     """
     activations = Activations(activation, recurrent_activation)
     return infer_and_keep(CELL, Arrays(x, kernel, recurrent_kernel, bias), activations, **call)

@@ -88,5 +88,13 @@ def simple_rnn_forward(
     The arguments are those of `simple_rnn` but for `out`, and two more.
 
     {recording}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrnn.functional import simple_rnn_backward, simple_rnn_forward
+    >>> y, tape = simple_rnn_forward(np.ones((1, 2, 1)), [[1.0]], [[0.5]], activation="linear")
+    >>> simple_rnn_backward(np.ones_like(y), tape).weights[1]
+    array([[1.]])
     """
     return infer_and_keep(CELL, Arrays(x, kernel, recurrent_kernel, bias), Activations(activation), **call)

@@ -49,6 +49,12 @@ def get(identifier: OptimizerLike) -> Optimizer:
         If the name is unknown.
     TypeError
         If `identifier` is something else.
+
+    Examples
+    --------
+    >>> from fastrnn import optimizers
+    >>> optimizers.get({"class_name": "SGD", "config": {"momentum": 0.9}}).momentum
+    0.9
     """
     return _REGISTRY.get(identifier)
 

@@ -100,7 +100,15 @@ _REGISTRY: Registry[LearningRateSchedule] = Registry(
 
 
 def get(identifier: Mapping[str, Any]) -> LearningRateSchedule:
-    """Make the schedule that `serialize` described."""
+    """Make the schedule that `serialize` described.
+
+    Examples
+    --------
+    >>> from fastrnn.optimizers import schedules
+    >>> config = {"initial_learning_rate": 0.1, "decay_steps": 10, "decay_rate": 0.5}
+    >>> schedules.get({"class_name": "ExponentialDecay", "config": config})(10)
+    0.05
+    """
     return _REGISTRY.get(identifier)
 
 
