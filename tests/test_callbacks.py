@@ -146,12 +146,14 @@ def test_every_method_is_called_in_order():
 def test_the_history_plots_itself(tmp_path):
     pytest.importorskip("matplotlib", reason="plots need matplotlib")
     model, x, y = model_and_data()
-    history = model.fit(x, y, epochs=3, validation_split=0.2, verbose=0)
+    history = model.fit(x, y, epochs=4, validation_split=0.2, validation_freq=2, verbose=0)
     figure = history.plot(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert [axes.get_title() for axes in figure.axes] == ["loss", "mae"]
     training, validation = figure.axes[0].lines
-    assert list(training.get_xdata()) == [1, 2, 3]
+    assert list(training.get_xdata()) == [1, 2, 3, 4]
+    assert list(validation.get_xdata()) == [2, 4]
+    assert all(tick == int(tick) for axes in figure.axes for tick in axes.get_xticks())
     assert list(validation.get_ydata()) == history.history["val_loss"]
 
 
