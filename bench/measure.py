@@ -1,4 +1,4 @@
-"""Measure all that RESULTS.md shows, on the machine at hand: some ten minutes.
+"""Measure all that RESULTS.md shows, on the machine at hand: a quarter of an hour.
 
     python -m bench.measure && python -m bench.report
 

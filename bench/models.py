@@ -119,7 +119,7 @@ def run(cell: str, mask_zero: bool, rounds: int, versions: dict[str, str]) -> It
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=5, help="of which the best counts (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (default: %(default)s)")
     parser.add_argument("--machine", help="what to call this machine (default: what the system says)")
     parser.add_argument("--json", type=Path, default=HERE / "results" / "models.json", help="(default: %(default)s)")
     arguments = parser.parse_args()
