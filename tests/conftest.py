@@ -1,12 +1,17 @@
 """Fixtures and settings shared by all tests."""
 
 import os
+import signal
 
 import pytest
 
 # Both must be set before the packages are imported.
 os.environ["KERAS_BACKEND"] = "numpy"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own threads cost the oracles' small products far more than they give
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 try:
     from hypothesis import HealthCheck, settings
