@@ -27,7 +27,12 @@ HERE = Path(__file__).parent
 SAMPLES, STEPS, WORDS, FEATURES, UNITS, BATCH = 20_000, 100, 500, 16, 8, 64
 MODEL = f'Sequential([Embedding({WORDS}, {FEATURES}), SimpleRNN({UNITS}), Dense(1, activation="sigmoid")])'
 BATCHES = math.ceil(SAMPLES / BATCH)
-LIBRARIES = {"fastrnn": "fastrnn", "jax": "Keras, JAX", "tensorflow": "Keras, TensorFlow", "torch": "Keras, PyTorch"}
+LIBRARIES = {
+    "fastrnn": "fastrnn",
+    "jax": "Keras on JAX",
+    "tensorflow": "Keras on TensorFlow",
+    "torch": "Keras on PyTorch",
+}
 TIMED_BATCHES = {"fastrnn": BATCHES, "jax": BATCHES, "tensorflow": 100, "torch": 30}
 
 

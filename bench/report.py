@@ -275,9 +275,20 @@ def readme(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
         best = min(peers, key=row.seconds.__getitem__)
         lines.append([names[row.mode], *(f"**{t}**" if p == best else t for p, t in milliseconds.items())])
     return (
+        f"{epoch(*runs['models']) if 'models' in runs else ''}"
         f"How fast: {B} sequences of {T} steps, {I} inputs, {H} units, float32, on one core of {about['machine']}:\n\n"
         f"{table(head, lines, left=1)}\n"
         f"{share(rows)} [All results](bench/RESULTS.md), and `python -m fastrnn bench` makes yours.\n"
+    )
+
+
+def epoch(about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """Say how long an epoch of the README's model takes."""
+    seconds = next(row["epoch"] for row in rows if row["cell"] == "rnn" and row["mask_zero"])
+    others = [f"{models.LIBRARIES[name]} {duration(s)}" for name, s in seconds.items() if name != "fastrnn"]
+    return (
+        f"One epoch of the model above, {models.SAMPLES:,} sentences of {models.STEPS} words, with "
+        f"{count(about['cpus'])}: **{duration(seconds['fastrnn'])}**; {', '.join(others)}.\n\n"
     )
 
 
