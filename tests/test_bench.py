@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 
-from fastrnn import _core
+from fastrnn import __version__, _core
 from fastrnn._bench import command
 from fastrnn._bench.cases import GATES, MODES, SHAPES, Case, Shape
 from fastrnn._bench.peers import make
@@ -133,6 +133,21 @@ def test_losses_are_said():
     assert "0.50, lost" in report.comparison([lost])
     assert "lost" not in report.comparison([won])
     assert "**Lost: tiny (0.50).**" in report.verdict([won, lost], 1)
+
+
+def test_whole_models(monkeypatch):
+    report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
+    monkeypatch.setattr(report.models, "SAMPLES", 700)
+    found = report.models.train("fastrnn", "gru", mask_zero=True, rounds=1)
+    assert found["version"] == __version__
+    assert 0 < found["loss"] < 10
+    assert found["epoch"] > 0 and found["predict"] > 0
+    about = {"cpus": 2, "versions": {"fastrnn": "0", "jax": "1"}}
+    row = {"cell": "rnn", "mask_zero": True, "epoch": {"fastrnn": 0.2, "jax": 0.1}}
+    text = report.training(about, [{**row, "predict": {"fastrnn": 0.1, "jax": 0.3}}])
+    assert "| epoch | SimpleRNN, mask_zero | 200 ms | **100 ms** | **0.50, lost** |" in text
+    assert "| predict | SimpleRNN, mask_zero | **100 ms** | 300 ms | 3.00 |" in text
+    assert "**200 ms**; Keras on JAX 100 ms." in report.epoch(about, [row])
 
 
 @pytest.mark.parametrize(
