@@ -15,6 +15,7 @@ from fastrnn.layers import (
     Dense,
     Dropout,
     Embedding,
+    Input,
     Masking,
     SimpleRNN,
     TimeDistributed,
@@ -22,7 +23,7 @@ from fastrnn.layers import (
 
 if TYPE_CHECKING:
     from fastrnn import callbacks, losses, metrics, optimizers, utils
-    from fastrnn.sequential import Input, Sequential
+    from fastrnn.sequential import Sequential
 
 __all__ = [
     "GRU",
@@ -58,7 +59,6 @@ __all__ = [
 
 # What not every program needs is imported when it is first asked for.
 _LATER = {
-    "Input": "fastrnn.sequential",
     "Sequential": "fastrnn.sequential",
     "callbacks": "",
     "losses": "",

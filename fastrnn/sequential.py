@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrnn import _check, layers, losses, optimizers
 from fastrnn._check import Array
-from fastrnn.layers import Embedding, Layer
+from fastrnn.layers import Embedding, Input, Layer
 from fastrnn.layers.over_time import OverTime
 from fastrnn.losses import Loss, LossLike
 from fastrnn.metrics import MetricLike
@@ -26,20 +26,6 @@ if TYPE_CHECKING:
     from fastrnn.callbacks import Callback, History
 
 Shape = tuple[int | None, ...]
-
-
-class Input(NamedTuple):
-    """The shape of one sample, as the first member of a `Sequential`, which is then built at once.
-
-    Examples
-    --------
-    >>> import fastrnn as fr
-    >>> model = fr.Sequential([fr.Input((None, 3)), fr.SimpleRNN(8)])
-    >>> model.output_shape
-    (None, 8)
-    """
-
-    shape: tuple[int | None, ...]
 
 
 class Sequential:
@@ -117,7 +103,7 @@ class Sequential:
             else:
                 self._append(layer)
         if first is not None:
-            self._input_shape = (None, *first.shape)
+            self._input_shape = first.batch_shape
             if self.layers:
                 self.build(self._input_shape)
 
@@ -134,7 +120,7 @@ class Sequential:
         if isinstance(layer, Input):
             if self.layers:
                 raise ValueError("an Input must be the first member of a model")
-            self._input_shape = (None, *layer.shape)
+            self._input_shape = layer.batch_shape
             return
         self._append(layer)
         if self._input_shape is not None:
@@ -560,10 +546,14 @@ class Sequential:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make a model from what `get_config` returned, with new weights."""
-        model = cls([layers.deserialize(layer) for layer in config["layers"]], name=config.get("name", "sequential"))
-        if config.get("build_input_shape"):
-            model.build(config["build_input_shape"])
+        """Make a model from what `get_config`, or that of a Sequential of Keras, returned, with new weights."""
+        described, shape = list(config["layers"]), config.get("build_input_shape")
+        if described and described[0].get("class_name") == "InputLayer":
+            given = described.pop(0)["config"]["batch_shape"]
+            shape = shape or given
+        model = cls([layers.deserialize(layer) for layer in described], name=config.get("name", "sequential"))
+        if shape:
+            model.build(shape)
         return model
 
     def __repr__(self) -> str:

@@ -624,3 +624,28 @@ def test_keras_configs_become_our_models():
     x, _ = reviews()
     x[:, 4:] = 0
     np.testing.assert_allclose(ours.predict(x), np.asarray(theirs(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("with_input", [True, False])
+def test_whole_configs_travel_both_ways(with_input):
+    keras = pytest.importorskip("keras_oracle", reason="the oracle is Keras").keras
+    x, _ = reviews()
+    models = []
+    for package, L in ((keras, keras.layers), (fr, fr.layers)):
+        first = [L.Input((T,), dtype="int32")] if with_input else []
+        layers = [L.Embedding(V, 4, mask_zero=True), L.Bidirectional(L.GRU(3)), L.Dense(1)]
+        model = package.Sequential([*first, *layers])
+        model.build((None, T))
+        models.append(model)
+    for model, other in (models, models[::-1]):
+        again = type(other).from_config(model.get_config())
+        again.set_weights(model.get_weights())
+        np.testing.assert_allclose(np.asarray(again(x)), np.asarray(model(x)), atol=1e-6)
+
+
+def test_an_input_may_say_the_batch():
+    model = fr.Sequential([fr.Input((None, 2), batch_size=3), fr.SimpleRNN(4, stateful=True)])
+    assert model.output_shape == (3, 4)
+    assert model(np.ones((3, 5, 2))).shape == (3, 4)
+    with pytest.raises(ValueError, match="3"):
+        model(np.ones((2, 5, 2)))

@@ -9,6 +9,7 @@ from fastrnn.layers.composite import serialize
 from fastrnn.layers.dense import Dense
 from fastrnn.layers.embedding import Embedding
 from fastrnn.layers.gru import GRU
+from fastrnn.layers.input import Input
 from fastrnn.layers.lstm import LSTM
 from fastrnn.layers.rnn import RNN
 from fastrnn.layers.simple_rnn import SimpleRNN
@@ -23,6 +24,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "Input",
     "Layer",
     "Masking",
     "SimpleRNN",
