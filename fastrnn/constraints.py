@@ -125,6 +125,8 @@ class MinMaxNorm(Constraint):
         return scaled
 
 
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm  # Keras has both names
+
 _REGISTRY: Registry[Constraint] = Registry(
     Constraint,
     "constraint",

@@ -93,6 +93,8 @@ class L1L2(Regularizer):
         self.l2 = _check.number("l2", l2)
 
 
+l1, l2, l1_l2 = L1, L2, L1L2  # Keras has both names
+
 _REGISTRY: Registry[Regularizer] = Registry(Regularizer, "regularizer", {"l1": L1, "l2": L2, "l1l2": L1L2})
 
 

@@ -42,6 +42,13 @@ def test_constraints(keras, ours):
     np.testing.assert_array_equal(again(W), ours(W))
 
 
+def test_both_of_keras_names(keras):
+    for ours, theirs in ((regularizers, keras.regularizers), (constraints, keras.constraints)):
+        for name in ("l1", "l2", "l1_l2", "max_norm", "min_max_norm", "non_neg", "unit_norm"):
+            if hasattr(theirs, name):
+                assert getattr(ours, name).__name__ == getattr(theirs, name).__name__
+
+
 def test_names():
     for name in ("l1", "l2", "L1L2", "l1l2"):
         assert isinstance(regularizers.get(name), regularizers.Regularizer)
