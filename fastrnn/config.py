@@ -72,6 +72,13 @@ def free_memory() -> int:
     -------
     int
         How many bytes that was.
+
+    Examples
+    --------
+    >>> import fastrnn
+    >>> freed = fastrnn.free_memory()
+    >>> fastrnn.free_memory()
+    0
     """
     return _core.free_spare()
 
