@@ -1,5 +1,5 @@
 # Mirror of src_c/fastrnn.h, nothing else; the meaning of everything is described there.
-from libc.stdint cimport uint8_t
+from libc.stdint cimport intptr_t, uint8_t
 
 cdef extern from "fastrnn.h" nogil:
     int FRNN_API_VERSION
@@ -47,6 +47,9 @@ cdef extern from "fastrnn.h" nogil:
         ptrdiff_t y_batch, y_time
         const void *c0
         void *gates
+        const void *table
+        const intptr_t *ids
+        size_t V
 
     ctypedef struct frnn_gradients:
         const void *dy
@@ -60,6 +63,7 @@ cdef extern from "fastrnn.h" nogil:
         const void *dc_last
         void *dc0
         int accumulate
+        void *dtable
 
     ctypedef struct frnn_cell:
         size_t gates

@@ -12,6 +12,7 @@ from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
 _States = tuple[_Array | None, ...]
+_Input = _Array | tuple[_Array, _Array]
 
 C_API: Final[Any]
 
@@ -87,7 +88,7 @@ class LSTMWeights(Weights):
 
 def forward(
     weights: Weights,
-    x: _Array,
+    x: _Input,
     y: _Array | None,
     last: _States | None,
     initial: _States | None,
@@ -101,7 +102,9 @@ def forward(
 ) -> None:
     """Run all steps; y, the last states and gates (T, B, kept), what `backward` needs besides y, are written if given.
 
-    dropout is (B, H), in gated cells (gates, B, H). A last state may be the initial one.
+    x is (B, T, I); or a pair of ids (B, T), of intp, and the rows (V, gates * H) that they stand for, each what x kernel +
+    bias is for an x, with weights of no inputs. dropout is (B, H), in gated cells (gates, B, H). A last state may be the
+    initial one.
     """
 
 def infer(
@@ -136,7 +139,7 @@ def step(
 
 def backward(
     weights: Weights,
-    x: _Array,
+    x: _Input,
     y: _Array,
     gates: _Array | None,
     initial: _States | None,
@@ -157,7 +160,8 @@ def backward(
 ) -> None:
     """Turn gradients of the outputs and last states into those of everything that went in.
 
-    With `accumulate` the gradients of the weights are added to, instead of written.
+    With ids, dx is the gradient of the rows. With `accumulate` that and the gradients of the weights are added to, instead
+    of written.
     """
 
 def backward_steps(weights: Weights, batch: int) -> int:

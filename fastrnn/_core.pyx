@@ -17,7 +17,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport intptr_t, uint8_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memmove, memset
 
@@ -172,8 +172,13 @@ cdef enum access:
     READ = 0
     WRITE = PyBUF_WRITABLE
 
+cdef enum content:
+    NUMBERS
+    MASK
+    IDS
+
 cdef struct arrays:
-    # The buffers that a call holds. All have one element type; only masks are bytes.
+    # The buffers that a call holds. All have one element type; only masks are bytes, and ids of intp.
     int count
     char code  # "f" or "d"
     Py_ssize_t size
@@ -194,6 +199,8 @@ cdef void begin(arrays *a, Weights weights) noexcept:
 cdef bint has_type(Py_buffer *view, char code, Py_ssize_t size) noexcept:
     if view.format == NULL or view.format[0] == 0 or view.format[1] != 0 or view.itemsize != size:
         return False
+    if code == c"n":
+        return view.format[0] in b"lqin"
     return view.format[0] == code or (code == c"?" and view.format[0] == c"B")
 
 
@@ -202,12 +209,13 @@ cdef object shape_of(Py_buffer *view):
 
 
 cdef Py_buffer *take(arrays *a, object array, str name, access mode, int ndim, const Py_ssize_t *shape,
-                     bint mask=False) except NULL:
+                     content what=NUMBERS) except NULL:
     # The array's buffer, checked: this shape (-1 stands for any), no gaps in C order, except that the first two of
     # three axes may have any strides.
     cdef Py_buffer *view = &a.views[a.count]
-    cdef Py_ssize_t size = 1 if mask else a.size, stride = size
-    cdef char code = c"?" if mask else a.code
+    cdef Py_ssize_t size = a.size if what == NUMBERS else 1 if what == MASK else <Py_ssize_t> sizeof(intptr_t)
+    cdef Py_ssize_t stride = size
+    cdef char code = a.code if what == NUMBERS else c"?" if what == MASK else c"n"
     cdef int axis
     PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT | <int> mode)
     a.count += 1
@@ -423,22 +431,52 @@ cdef void *dense(arrays *a, object array, str name, access mode, Py_ssize_t n, P
     return view.buf
 
 
+cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
+    # The plan's sizes and the tape's input: x (B, T, I), or a pair of ids (B, T) and their table (V, gates * H).
+    cdef Py_buffer *view
+    cdef Py_ssize_t[2] shape = [-1, -1]
+    memset(c, 0, sizeof(c[0]))
+    if isinstance(x, tuple):
+        ids, table = x
+        view = take(a, ids, "ids", READ, 2, shape, IDS)
+        c.tape.ids = <const intptr_t *> view.buf
+        c.plan = weights.plan(view.shape[0], view.shape[1])
+        shape[1] = weights.cell.gates * weights.units
+        view = take(a, table, "table", READ, 2, shape)
+        c.tape.table, c.tape.V = view.buf, view.shape[0]
+        if weights.inputs or not are_below(c.tape.V, c.plan.B * c.plan.T, c.tape.ids):
+            raise ValueError(f"ids must be rows of a table of {c.tape.V}, with weights of no inputs")
+    else:
+        view = sequences(a, x, "x", READ, -1, -1, weights.inputs)
+        c.plan = weights.plan(view.shape[0], view.shape[1])
+        c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
+    c.tape.prepared = weights.prepared
+    return 0
+
+
+cdef bint are_below(size_t V, size_t n, const intptr_t *ids) noexcept:
+    # Whether all ids are rows of a table.
+    cdef size_t i
+    cdef bint beyond = False
+    for i in range(n):
+        beyond |= <size_t> ids[i] >= V
+    return not beyond
+
+
 cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, mask, dropout, access mode,
                    str activation, str recurrent_activation, bint go_backwards,
                    bint zero_output_for_mask) except -1:
     # What forward and backward have in common: the plan and the tape.
-    cdef Py_buffer *view = sequences(a, x, "x", READ, -1, -1, weights.inputs)
-    cdef Py_ssize_t B = view.shape[0], T = view.shape[1]
-    cdef Py_ssize_t[2] tokens = [B, T]
+    cdef Py_buffer *view
+    cdef Py_ssize_t B, T
+    cdef Py_ssize_t[2] tokens
     cdef pointer[2] first
-    memset(c, 0, sizeof(c[0]))
-    c.plan = weights.plan(B, T)
+    open_input(c, a, weights, x)
+    B, T = tokens[0], tokens[1] = c.plan.B, c.plan.T
     c.plan.activation = ACTIVATIONS[activation]
     c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
     c.plan.go_backwards = go_backwards
     c.plan.zero_output_for_mask = zero_output_for_mask
-    c.tape.prepared = weights.prepared
-    c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
     states(a, weights, initial, "initial", READ, B, first)
     c.tape.h0, c.tape.c0 = first[0], first[1]
     if weights.cell.gates == 1:
@@ -446,7 +484,7 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
     else:
         c.tape.dropout = dense(a, dropout, "dropout", READ, weights.cell.gates, B, weights.units)
     if mask is not None:
-        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, mask=True).buf
+        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, MASK).buf
     if y is not None:
         view = sequences(a, y, "y", mode, B, T, weights.units)
         c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
@@ -501,26 +539,21 @@ def infer(Weights weights not None, x, str activation, str recurrent_activation,
     cdef call c
     cdef Py_buffer *view
     cdef Py_ssize_t B, T, H = weights.units
-    cdef Py_ssize_t[3] shape = [-1, -1, weights.inputs]
     cdef void *last = NULL
-    if type(x) is not ndarray:
+    if type(x) is not ndarray and not isinstance(x, tuple):
         return None
     begin(&a, weights)
     try:
         try:
-            view = take(&a, x, "x", READ, 3, shape)
+            open_input(&c, &a, weights, x)
         except (BufferError, TypeError, ValueError):
             return None
-        B, T = view.shape[0], view.shape[1]
+        B, T = c.plan.B, c.plan.T
         if B == 0 or T == 0 or (B * T if return_sequences else B) > most_bytes // (H * weights.size):
             return None
-        memset(&c, 0, sizeof(c))
-        c.plan = weights.plan(B, T)
         c.plan.activation = ACTIVATIONS[activation]
         c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
         c.plan.go_backwards = go_backwards
-        c.tape.prepared = weights.prepared
-        c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
         if return_sequences:
             y = empty((B, T, H), FLOAT64 if weights.code == c"d" else FLOAT32)
             view = sequences(&a, y, "y", WRITE, B, T, H)
@@ -564,7 +597,10 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
             g.dy, g.dy_batch, g.dy_time = view.buf, view.strides[0], view.strides[1]
         states(&a, weights, dlast, "dlast", READ, c.plan.B, found)
         g.dh_last, g.dc_last = found[0], found[1]
-        g.dx = dense(&a, dx, "dx", WRITE, c.plan.B, c.plan.T, weights.inputs)
+        if c.tape.table == NULL:
+            g.dx = dense(&a, dx, "dx", WRITE, c.plan.B, c.plan.T, weights.inputs)
+        else:
+            g.dtable = matrix(&a, dx, "dx", WRITE, c.tape.V, columns)
         states(&a, weights, dinitial, "dinitial", WRITE, c.plan.B, found)
         g.dh0, g.dc0 = found[0], found[1]
         g.dwx = matrix(&a, dkernel, "dkernel", WRITE, weights.inputs, columns)

@@ -18,8 +18,9 @@
 extern "C" {
 #endif
 
-/* Grows only at its end; FRNN_API_VERSION goes up when the meaning of something here changes. */
-#define FRNN_API_VERSION 2
+/* Everything here grows only at its end. FRNN_API_VERSION goes up when what callers fill in does, or a meaning changes: a
+ * program must have been compiled with the version that it meets. */
+#define FRNN_API_VERSION 3
 
 typedef enum frnn_status {
     FRNN_OK = 0,
@@ -62,6 +63,10 @@ typedef struct frnn_tape {
     ptrdiff_t y_batch, y_time; /* strides of y */
     const void *c0;            /* LSTM: (B, H), or NULL for zeros */
     void *gates;               /* GRU and LSTM: (T, B, kept) dense, what backward needs besides y; NULL: not kept */
+    const void *table;         /* (V, gates * H) dense: what x wx + b is for every kind of token, if tokens come as ids:
+                                  then I is 0, and b counts here only (but for b[1] of GRU); or NULL */
+    const intptr_t *ids;       /* (B, T) in input order: the tokens' rows of the table */
+    size_t V;                  /* rows of the table */
 } frnn_tape;
 
 /* Where gradients come from and go to. */
@@ -74,7 +79,8 @@ typedef struct frnn_gradients {
     void *dwx, *dwh, *db;        /* like wx, wh and b; db is NULL without a bias */
     const void *dc_last;         /* LSTM: (B, H) gradient of the last c, or NULL for zeros */
     void *dc0;                   /* LSTM: (B, H); may be dc_last */
-    int accumulate;              /* dwx, dwh and db are added to, instead of written */
+    int accumulate;              /* dwx, dwh, db and dtable are added to, instead of written */
+    void *dtable;                /* (V, gates * H), or NULL if not wanted or there is no table */
 } frnn_gradients;
 
 /* What a kind of layer can do. `gates` is 1 for SimpleRNN, 3 (z, r, h) for GRU, 4 (i, f, c, o) for LSTM, and all

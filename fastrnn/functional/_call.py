@@ -21,6 +21,7 @@ from fastrnn.functional._tape import (
     KeptOptions,
     LastStates,
     Options,
+    Projected,
     StateArrays,
     Tape,
     compute,
@@ -219,8 +220,8 @@ def infer_and_keep(
     return ((output, *states) if return_state else output), tape
 
 
-def plain(weights: _core.Weights, options: Options, x: ArrayLike) -> Array | None:
-    """Return the output for an x of the one form, without states and masks, at little cost; None is for `run`."""
+def plain(weights: _core.Weights, options: Options, x: Any) -> Array | None:
+    """Return the output for an x of the one form or `Projected`, without states and masks, at little cost; None is for `run`."""
     return _core.infer(
         weights, x, options.activation, options.recurrent_activation, options.go_backwards, options.return_sequences,
         WORTH_ALIGNING,
@@ -230,7 +231,7 @@ def plain(weights: _core.Weights, options: Options, x: ArrayLike) -> Array | Non
 def run(
     weights: _core.Weights,
     options: Options,
-    x: ArrayLike,
+    x: ArrayLike | Projected,
     initial_state: States | None = None,
     mask: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
@@ -247,7 +248,8 @@ def run(
     ours.
     """
     dtype = _check.FLOATS[weights.dtype]
-    x = _check.array("x", x, dtype, SEQUENCES, (None, None, weights.inputs), strided=True)
+    if not isinstance(x, Projected):
+        x = _check.array("x", x, dtype, SEQUENCES, (None, None, weights.inputs), strided=True)
     (B, T, I), H, count = x.shape, weights.units, weights.states
     initial = None if initial_state is None else _check.states("initial_state", initial_state, dtype, B, (H,) * count)
     used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
@@ -265,7 +267,7 @@ def run(
         last = (result,) if count == 1 else (result, *_more_states(count - 1, (B, H), dtype if want_state else None))
 
     input_dropout, recurrent_dropout = (None, None) if dropout is None else dropout(B)
-    if input_dropout is not None:
+    if input_dropout is not None and not isinstance(x, Projected):
         x = x * input_dropout[:, None, :]
     tape = None
     if keep is None:

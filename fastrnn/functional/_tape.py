@@ -1,6 +1,6 @@
 """What a forward call leaves behind, and back-propagation through time from it."""
 
-from typing import NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,27 @@ OUTPUTS = ("batch", "time", "units")
 STATES = ("batch", "units")
 StateArrays: TypeAlias = tuple[Array, ...]  # each (B, H)
 LastStates: TypeAlias = tuple[Array | None, ...]  # the same, but what is None is not wanted
+
+
+class Projected(NamedTuple):
+    """An input that is known by its products with the kernel, for weights of no inputs: what x(t) kernel + bias is."""
+
+    ids: Array  # (B, T) of intp, in their range
+    rows: Array  # (V, gates·H), which they stand for
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, T, 0)."""
+        return (*self.ids.shape, 0)  # type: ignore[return-value] # two
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the rows."""
+        return self.rows.dtype
+
+    def during(self, times: slice) -> "Projected":
+        """Return some time steps."""
+        return Projected(np.ascontiguousarray(self.ids[:, times]), self.rows)
 
 
 class Options(Protocol):
@@ -81,7 +102,7 @@ class Tape(NamedTuple):
     """
 
     weights: _core.Weights
-    x: Array  # (B, T, I), after dropout
+    x: Array | Projected  # (B, T, I), after dropout
     y: Array | None  # (B, T, H), every step's output in processing order; None: to be computed again
     gates: Array | None  # (T, B, weights.kept), what else the core wants to know of each step; None: as y, or nothing
     begins: tuple[StateArrays | None, ...]  # the states before each segment, None for zeros
@@ -104,7 +125,7 @@ class Tape(NamedTuple):
             return self
         steps, times = self.cut(i)
         return self._replace(
-            x=self.x[:, times],
+            x=self.x.during(times) if isinstance(self.x, Projected) else self.x[:, times],
             y=None if self.y is None else self.y[:, steps],
             gates=None if self.gates is None else self.gates[steps],
             begins=(self.begins[i],),
@@ -131,7 +152,7 @@ class Tape(NamedTuple):
 def compute(
     weights: _core.Weights,
     options: Options,
-    x: Array,
+    x: Array | Projected,
     y: Array | None,
     last: LastStates | None,
     initial: StateArrays | None,
@@ -165,7 +186,7 @@ def record(tape: Tape, last: LastStates | None, checkpoint: bool) -> Tape:
     return tape
 
 
-def gates_for(weights: _core.Weights, x: Array) -> Array | None:
+def gates_for(weights: _core.Weights, x: Array | Projected) -> Array | None:
     """Allocate what a tape keeps besides the outputs, if anything."""
     B, T, _ = x.shape
     return empty((T, B, weights.kept), x.dtype) if weights.kept else None
@@ -214,7 +235,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         dh, *others = (None,) * weights.states if dstates is None else dstates
         dstates = (dy_last if dh is None else dy_last + dh, *others)
 
-    dx = empty((B, T, I), dtype) if need_dx else None
+    dx = empty(x.rows.shape if isinstance(x, Projected) else x.shape, dtype) if need_dx else None
     dinitial = tuple([empty((B, H), dtype) for _ in range(weights.states)])
     dkernel, drecurrent = empty((I, weights.gates * H), dtype), empty((H, weights.gates * H), dtype)
     dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
@@ -226,7 +247,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         if part.x is not x:
             steps, times = tape.cut(i)
             dy_part = None if dy_all is None else dy_all[:, steps]
-            dx_part = empty(part.x.shape, dtype) if need_dx else None
+            dx_part = empty(part.x.shape, dtype) if need_dx and not isinstance(x, Projected) else dx
         _core.backward(
             weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
             options.activation, options.recurrent_activation, options.go_backwards,

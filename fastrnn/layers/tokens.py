@@ -11,7 +11,6 @@ the product; and backward, to add the gradients of the rows by id before they go
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
 from fastrnn._products import product, transposed_product
-from fastrnn.functional._tape import Gradients
+from fastrnn.functional._tape import Gradients, Projected
 from fastrnn.functional._tape import backward as backward_through_time
 
 if TYPE_CHECKING:
@@ -52,13 +51,13 @@ class Tokens(NamedTuple):
 
 
 class _Gathered(NamedTuple):
-    """What a recurrent layer computes with in place of tokens: rows that are inputs, or their products already."""
+    """What a recurrent layer computes with in place of tokens."""
 
-    x: Array  # (B, T, features), or (B, T, width of the kernel) if projected
+    x: Array | Projected  # (B, T, features), if not projected
     weights: Any  # prepared, for such an x
     dropout: Callable[[int], tuple[Array | None, Array | None]] | None
     kernel: Array | None  # (features, width), if projected
-    factor: Array | None  # (B, T, 1) of x, if projected rows are one-hot tokens with dropout
+    factor: Array | None  # (tokens, 1), of one-hot tokens with dropout
 
 
 class TokenTape(NamedTuple):
@@ -90,7 +89,7 @@ def check(name: str, value: ArrayLike, vocabulary: int) -> Array:
 
 
 def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
-    """Look up what the layer computes with: the tokens' rows of its projected table, or of the table itself."""
+    """Look up what the layer computes with: its projected table, or the tokens' rows of the table itself."""
     ids, table, V = tokens
     dropout = layer._dropout_for(training)
     kernel = layer._own["kernel"]
@@ -100,12 +99,21 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
     if table is None and training and layer.dropout:
         of_tokens, of_states = layer._draw_dropout(len(ids))
         assert of_tokens is not None
-        factor = np.take_along_axis(of_tokens, ids, axis=1)[:, :, None]
+        factor = np.take_along_axis(of_tokens, ids, axis=1).reshape(-1, 1)
         dropout = lambda batch: (None, of_states)  # noqa: E731
-    x = _take(kernel if table is None else product(table, kernel), ids)
-    if factor is not None:
-        x *= factor
-    return _Gathered(x, _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
+    if table is not None:
+        rows = product(table, kernel)
+    elif factor is None and ids.size > V:
+        rows = kernel.copy()
+    else:  # every token gets a row of its own
+        rows = _take(kernel, ids.reshape(-1))
+        ids = np.arange(ids.size, dtype=np.intp).reshape(ids.shape)
+        if factor is not None:
+            rows *= factor
+    if layer.use_bias:
+        bias = layer._own["bias"]
+        rows += bias if bias.ndim == 1 else bias[0]
+    return _Gathered(Projected(ids, rows), _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
 
 
 def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) -> Gradients:
@@ -116,8 +124,12 @@ def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) 
         dx = gradients.dx
         return gradients if dx is None else gradients._replace(dx=add_rows(ids, dx, V))
     gradients = backward_through_time(dy, inner, dstate=dstate, need_dx=True)
-    assert gradients.dx is not None
-    drows = add_rows(ids, gradients.dx if factor is None else gradients.dx * factor, V)
+    drows = gradients.dx
+    assert drows is not None
+    if factor is not None:
+        drows *= factor
+    if inner.x.ids is not ids:
+        drows = add_rows(ids, drows, V)
     if table is None:
         return Gradients(None, gradients.dinitial_state, [drows, *gradients.weights[1:]])
     dtable = product(drows, kernel.T) if need_dx else None
@@ -125,16 +137,11 @@ def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) 
 
 
 def add_rows(ids: Array, rows: Array, vocabulary: int) -> Array:
-    """Add up the rows (B, T, width) of every id: an array (vocabulary, width), 0 where an id does not occur."""
+    """Add up the rows (..., width) of every id: an array (vocabulary, width), 0 where an id does not occur."""
     width = rows.shape[-1]
     total = np.zeros(vocabulary * width, rows.dtype)
     np.add.at(total, (ids.reshape(-1, 1) * width + np.arange(width)).reshape(-1), rows.reshape(-1))
     return total.reshape(vocabulary, width)
-
-
-@functools.cache
-def _identity(size: int, dtype: np.dtype[Any]) -> Array:
-    return np.eye(size, dtype=dtype)
 
 
 def _take(table: Array, ids: Array) -> Array:
@@ -142,12 +149,12 @@ def _take(table: Array, ids: Array) -> Array:
 
 
 def _prepare(layer: Recurrent) -> Any:
-    """Return weights for inputs that are products already: the kernel is the identity."""
+    """Return weights without a kernel, for what it would make of tokens is known."""
     version = layer._version
     prepared_version, prepared = layer._prepared_for_products
     kernel, recurrent_kernel, bias = layer._to_pack()
-    identity = _identity(kernel.shape[1], kernel.dtype)
-    if prepared_version is not version or (layer._exposed and not prepared.matches(identity, recurrent_kernel, bias)):
-        prepared = layer._cell.pack(identity, recurrent_kernel, bias)
+    none = kernel[:0]
+    if prepared_version is not version or (layer._exposed and not prepared.matches(none, recurrent_kernel, bias)):
+        prepared = layer._cell.pack(none, recurrent_kernel, bias)
         layer._prepared_for_products = version, prepared
     return prepared

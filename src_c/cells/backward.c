@@ -106,6 +106,7 @@ static void clear_dx(const frnn_backward *g, frnn_range steps, frnn_range rows) 
 }
 
 static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t) {
+    const frnn_gradients *out = g->gradients;
     t->n = 0;
     t->later = g->tape->h0 != NULL;
     for (size_t b = 0; b < g->plan->B; b++)
@@ -115,7 +116,8 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t
             t->x[t->n] = frnn_x_at(g->plan, g->tape, b, step);
             t->h[t->n] = frnn_h_before(g, b, step);
             t->later |= frnn_before(g, b, step) > 0;
-            if (g->gradients->dx) t->dx[t->n] = dx_at(g, b, step);
+            if (out->dx) t->dx[t->n] = dx_at(g, b, step);
+            if (out->dtable) t->dx[t->n] = frnn_row_of_token(g->plan, g->tape, g->gates, out->dtable, b, step);
             t->n++;
         }
 }
@@ -134,6 +136,22 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                         .first = 0,
                                         .last = frnn_panels(plan->kernels, plan->I),
                                         .activation = FRNN_LINEAR});
+}
+
+/* dtable[id] += dz, one member's columns of it: so each is summed over the tokens in their order. */
+static void add_to_table(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
+    const frnn_kernels *k = g->plan->kernels;
+    const size_t N = g->gates * g->plan->H;
+    const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
+    const size_t first = panels.first * k->panel, last = frnn_least(panels.last * k->panel, N);
+    if (first < last) k->add_rows(t->n, first, last - first, (const void *const *)t->dz, (void *const *)t->dx);
+}
+
+/* Writes zeros to one member's rows of dtable. */
+static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) {
+    const size_t row = g->gates * g->plan->H * g->plan->kernels->size;
+    const frnn_range rows = frnn_part(g->tape->V, frnn_team_size(team), member);
+    memset((char *)g->gradients->dtable + rows.first * row, 0, (rows.last - rows.first) * row);
 }
 
 /* The gradient of the last states, where that of the initial ones will be. */
@@ -157,6 +175,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
         .share = share, .rows = g->rows + member * plan->B, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
     if (g->tape->mask) find_previous(g, own);
+    if (out->dtable && !out->accumulate) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, out->dh0);
     if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
     if (frnn_barrier(team)) return 1;
@@ -177,6 +196,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
         if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
         list_tokens(g, steps, &t);
         if (out->dx && multiply_dx(g, team, member, &t)) return 1;
+        if (out->dtable) add_to_table(g, team, member, &t);
         if (way->sum(g, team, member, &t, way->cell)) return 1;
     }
     return 0;

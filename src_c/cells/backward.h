@@ -42,7 +42,7 @@ typedef struct frnn_tokens {
     int first;                 /* chunk of the call */
     int later;                 /* some have a state before that is not zero throughout */
     const char **dz, **x, **h; /* h: the states before */
-    char **dx;
+    char **dx;                 /* or their rows of dtable */
 } frnn_tokens;
 
 /* What a cell does differently; nonzero: the team is stopping. */

@@ -37,6 +37,37 @@ void frnn_begin_forward(const frnn_forward *f) {
     if (!f->tape->h0) memset(f->zeros, 0, f->plan->H * f->plan->kernels->size);
 }
 
+/* Like memcpy, for rows so short that a call for each would count. */
+static void copy(char *to, const char *from, size_t bytes) {
+    for (; bytes >= 32; bytes -= 32, to += 32, from += 32) memcpy(to, from, 32);
+    for (; bytes >= 4; bytes -= 4, to += 4, from += 4) memcpy(to, from, 4);
+}
+
+/* One member's share of a token's row of the table, its gates side by side as in the panels. */
+static void copy_gates(const frnn_forward *f, const frnn_share *share, const char *row, char *z) {
+    const size_t H = f->plan->H, size = f->plan->kernels->size, panel = f->plan->kernels->panel;
+    for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
+        for (size_t unit = share->columns.first; unit < share->columns.last; unit += panel) {
+            const size_t width = frnn_least(panel, H - unit), runs = width == H ? 1 : p->gates;
+            const size_t bytes = width * p->gates / runs * size;
+            for (size_t i = 0; i < runs; i++)
+                copy(z + p->gates * unit * size + i * bytes, row + (i * H + unit) * size, bytes);
+        }
+        row += p->gates * H * size, z += p->gates * H * size;
+    }
+}
+
+/* The table's rows for the chunk's active tokens, where their projections would be. */
+static void look_up(const frnn_forward *f, frnn_range steps, const frnn_step *s) {
+    const frnn_range rows = s->share.rows;
+    for (size_t step = steps.first; step < steps.last; step++) {
+        char *z = frnn_at(&f->z, rows.first, step);
+        for (size_t b = rows.first; b < rows.last; b++, z += f->z.batch)
+            if (frnn_is_active(f->plan, f->tape, b, step))
+                copy_gates(f, &s->share, frnn_row_of_token(f->plan, f->tape, f->gates, f->tape->table, b, step), z);
+    }
+}
+
 /* x wx + b for the chunk's active tokens. */
 static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
     const frnn_kernels *k = f->plan->kernels;
@@ -70,6 +101,12 @@ static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_r
     return 0;
 }
 
+/* Lists the tokens' rows of the table in place of their x. */
+static void list_table(const frnn_forward *f, const frnn_step *s) {
+    for (size_t i = 0; i < s->n; i++)
+        s->x[i] = frnn_row_of_token(f->plan, f->tape, f->gates, f->tape->table, frnn_row_of(f, s, i), s->step);
+}
+
 /* Lists the active rows of a step and moves `state` on. */
 static void list_active(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
     const size_t first = s->share.rows.first, count = s->share.rows.last - first;
@@ -86,12 +123,6 @@ static void list_active(const frnn_forward *f, frnn_step *s, const char *x, char
         n += (size_t)active;
     }
     s->n = n;
-}
-
-/* Like memcpy, for rows so short that a call for each would count. */
-static void copy(char *to, const char *from, size_t bytes) {
-    for (; bytes >= 32; bytes -= 32, to += 32, from += 32) memcpy(to, from, 32);
-    for (; bytes >= 4; bytes -= 4, to += 4, from += 4) memcpy(to, from, 4);
 }
 
 /* The outputs of a chunk's masked steps: the previous ones, or zeros. */
@@ -141,12 +172,14 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + f->chunk, plan->T);
-        if (!fused && project(f, team, member, steps, &s)) return 1;
+        if (!fused && tape->table) look_up(f, steps, &s);
+        else if (!fused && project(f, team, member, steps, &s)) return 1;
         for (s.step = steps.first; s.step < steps.last; s.step++) {
             const char *x = frnn_x_at(plan, tape, first, s.step);
             char *y = frnn_at(&f->y, first, s.step);
             if (tape->mask) list_active(f, &s, x, y);
             else list_all(f, &s, x, y);
+            if (fused && tape->table) list_table(f, &s);
             if (recur(f, team, member, &s, cell)) return 1;
             if (share.together && frnn_barrier(team)) return 1;
         }

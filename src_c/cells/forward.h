@@ -2,7 +2,8 @@
  *
  * A chunk of time that fits the cache is first projected, x wx + b for all its tokens in one product; then the cell
  * computes step after step from that. If a step has enough rows and the weights are small, a cell may compute both
- * products at once instead. A masked step is simply not listed among the rows of a product. */
+ * products at once instead. A masked step is simply not listed among the rows of a product. Of tokens that come as ids the
+ * projections are there already, rows of a table. */
 #ifndef FRNN_CELLS_FORWARD_H
 #define FRNN_CELLS_FORWARD_H
 
@@ -40,7 +41,7 @@ typedef struct frnn_step {
     int fused;      /* there is no projection */
     size_t n;       /* rows that take part: */
     size_t *rows;   /* which ones of the batch, if there is a mask; else all of the share */
-    const char **x; /* their inputs, */
+    const char **x; /* their inputs, or their rows of the table, */
     char **h;       /* their states before the step; the cell may exchange them */
     char **y;       /* and where the states after it are to be written */
     char **state;   /* where every row's last state is, whether it takes part or not */

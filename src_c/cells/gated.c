@@ -681,7 +681,7 @@ frnn_status frnn_gated_backward_scratch_size(const frnn_gated *cell, const frnn_
 
 frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
                                const frnn_gradients *gradients, void *scratch) {
-    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, gradients) || !scratch)
+    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, tape, gradients) || !scratch)
         return FRNN_ERR_ARGUMENT;
     if (plan->B && plan->T && (!tape->y || !tape->gates)) return FRNN_ERR_ARGUMENT;
     if (plan->B && cell->has_c && !gradients->dc0) return FRNN_ERR_ARGUMENT;

@@ -17,11 +17,12 @@ int frnn_is_sound(const frnn_plan *plan) {
 
 int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape) {
     const int tokens = plan->B && plan->T;
-    return tape && tape->prepared && (!tokens || !plan->I || tape->x);
+    if (!tape || !tape->prepared) return 0;
+    return tape->table ? !plan->I && (!tokens || tape->ids) : !tokens || !plan->I || tape->x;
 }
 
-int frnn_are_gradients(const frnn_plan *plan, const frnn_gradients *g) {
-    return g && (!plan->B || g->dh0) && (!plan->I || g->dwx) && g->dwh;
+int frnn_are_gradients(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *g) {
+    return g && (!plan->B || g->dh0) && (!plan->I || g->dwx) && g->dwh && (!g->dtable || tape->table);
 }
 
 double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {

@@ -13,7 +13,7 @@ size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_element
 
 int frnn_is_sound(const frnn_plan *plan);
 int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape);
-int frnn_are_gradients(const frnn_plan *plan, const frnn_gradients *gradients);
+int frnn_are_gradients(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients);
 
 /* Multiply-adds of a forward call. */
 double frnn_multiply_adds(const frnn_plan *plan, size_t gates);
@@ -29,6 +29,13 @@ static inline int frnn_is_active(const frnn_plan *plan, const frnn_tape *tape, s
 /* Rows of x and dx are in the order of the input, all others in processing order. */
 static inline const char *frnn_x_at(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step) {
     return (const char *)tape->x + (ptrdiff_t)b * tape->x_batch + (ptrdiff_t)frnn_time_of(plan, step) * tape->x_time;
+}
+
+/* Where a token's row is in a table (V, gates * H). */
+static inline char *frnn_row_of_token(const frnn_plan *plan, const frnn_tape *tape, size_t gates, const void *table,
+                                      size_t b, size_t step) {
+    const size_t id = (size_t)tape->ids[b * plan->T + frnn_time_of(plan, step)];
+    return (char *)table + id * gates * plan->H * plan->kernels->size;
 }
 
 static inline char *frnn_y_at(const frnn_tape *tape, size_t b, size_t step) {

@@ -104,7 +104,7 @@ static void drop(const frnn_forward *f, const frnn_step *s, char *dropped) {
     }
 }
 
-/* One step: adds h wh to the projection, or to x wx + b computed here, and applies the activation. */
+/* One step: adds h wh to the projection, to the token's row, or to x wx + b computed here, and applies the activation. */
 static int recur(const frnn_forward *f, frnn_team *team, size_t member, const frnn_step *s, const void *cell) {
     const forward *own = cell;
     const frnn_plan *plan = f->plan;
@@ -121,7 +121,8 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
                             .backwards = s->step % 2};
     if (s->step == 0 && !f->tape->h0) recur.K = 0; /* zeros add nothing */
     product.term[0] = recur;
-    if (s->fused) product.term[0] = project, product.term[1] = recur, product.start = own->w.b;
+    if (f->tape->table) product.starts = (const void *const *)s->x;
+    else if (s->fused) product.term[0] = project, product.term[1] = recur, product.start = own->w.b;
     return frnn_multiply(team, member, plan->kernels, product);
 }
 
@@ -129,7 +130,8 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const forward *f = job;
     const frnn_plan *plan = f->common.plan;
     const frnn_share share = frnn_share_of(plan, 1, frnn_team_size(team), member, !f->common.tape->dropout);
-    frnn_go_forward(&f->common, team, member, share, is_fused(plan, share), recur, f);
+    const int fused = f->common.tape->table || is_fused(plan, share);
+    frnn_go_forward(&f->common, team, member, share, fused, recur, f);
 }
 
 frnn_status frnn_simple_rnn_forward_scratch_size(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes) {
@@ -254,7 +256,7 @@ frnn_status frnn_simple_rnn_backward_scratch_size(const frnn_plan *plan, const f
 
 frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                      void *scratch) {
-    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, gradients) || !scratch)
+    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, tape, gradients) || !scratch)
         return FRNN_ERR_ARGUMENT;
     if (plan->B && plan->T && !tape->y) return FRNN_ERR_ARGUMENT;
     frnn_layout l = {.memory = scratch};

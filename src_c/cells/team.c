@@ -51,6 +51,7 @@ int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, f
         product.rows = (left + blocks - 1) / blocks;
         for (int t = 0; t < 2; t++)
             if (whole.term[t].K) product.term[t].a = whole.term[t].a + row;
+        if (whole.starts) product.starts = whole.starts + row;
         product.c = whole.c + row;
         const size_t panel_work = frnn_most(product.rows * row_work, 1), piece = frnn_most(PIECE / panel_work, 4);
         for (product.first = whole.first; product.first < whole.last; product.first = product.last) {

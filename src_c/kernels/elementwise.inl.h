@@ -67,6 +67,10 @@ static void F(add)(size_t n, const void *a, void *c) {
     }
 }
 
+static void F(add_rows)(size_t rows, size_t column, size_t n, const void *const *a, void *const *c) {
+    for (size_t r = 0; r < rows; r++) F(add)(n, (const REAL *)a[r] + column, (REAL *)c[r] + column);
+}
+
 static void F(sum)(size_t n, const void *panel, void *sum) {
     REAL *total = sum;
     VEC part[VECTORS];

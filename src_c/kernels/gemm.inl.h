@@ -35,6 +35,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
                          size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
+    const void *const volatile *from = (g->starts ? g->starts : (const void *const *)g->c) + row;
     VEC acc[ROWS][FRNN_MOST_VECTORS];
     const size_t column = panel * PANEL;
     /* Elements that exist in the tile's last vector; the ones before it are whole. */
@@ -48,10 +49,10 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
             for (int r = 0; r < rows; r++) acc[r][v] = start;
         } else if (v < vectors - 1 || end >= LANES) {
             FRNN_UNROLL
-            for (int r = 0; r < rows; r++) acc[r][v] = V(load)((REAL *)c[r] + column + v * LANES);
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load)((const REAL *)from[r] + column + v * LANES);
         } else {
             FRNN_UNROLL
-            for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((REAL *)c[r] + column + v * LANES, end);
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((const REAL *)from[r] + column + v * LANES, end);
         }
     }
     for (const frnn_term *t = g->term; t < g->term + 2; t++) {
@@ -224,6 +225,7 @@ static void F(product)(const frnn_product *g) {
             part.rows = (g->rows - row + tiles - i - 1) / (tiles - i);
             for (int t = 0; t < 2; t++)
                 if (g->term[t].K) part.term[t].a = g->term[t].a + row;
+            if (g->starts) part.starts = g->starts + row;
             part.c = g->c + row;
             F(panels)(&part);
         }

@@ -31,10 +31,11 @@ typedef struct frnn_ahead {
 
 /* c = act(start + a b + a' b') for the panels first <= p < last of b */
 typedef struct frnn_product {
-    frnn_term term[2]; /* the second may be absent: K = 0 */
-    void *const *c;    /* rows x N; must not overlap any a */
-    const void *start; /* (N rounded up to panels,) added to every row; NULL: start from what c holds */
-    size_t rows;       /* may be 0 */
+    frnn_term term[2];         /* the second may be absent: K = 0 */
+    void *const *c;            /* rows x N; must not overlap any a */
+    const void *start;         /* (N rounded up to panels,) added to every row; or NULL: */
+    const void *const *starts; /* rows x N, each added to its row; NULL: start from what c holds */
+    size_t rows;               /* may be 0 */
     size_t N;
     size_t first, last; /* panels */
     frnn_activation activation;
@@ -108,6 +109,8 @@ struct frnn_kernels {
                           const void *const *dy, const void *const *y, void *const *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
     void (*add)(size_t n, const void *a, void *c);                     /* c += a */
+    /* The same for columns `column` .. `column + n - 1` of some rows, one after the other: c may hold a row twice. */
+    void (*add_rows)(size_t rows, size_t column, size_t n, const void *const *a, void *const *c);
 
     /* One step of a gated cell and the way back; the equations stand in gru.inl.h and lstm.inl.h. */
     void (*gru)(const frnn_gated_rows *rows); /* reset_after */

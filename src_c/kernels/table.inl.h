@@ -34,6 +34,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .differentiate = F(differentiate),
     .multiply = F(multiply),
     .add = F(add),
+    .add_rows = F(add_rows),
     .gru = F(gru),
     .gru_back = F(gru_back),
     .gru_reset = F(gru_reset),
