@@ -67,7 +67,8 @@ void frnn_end_outer_sums(const frnn_outer_sums *s) {
 typedef struct block {
     const frnn_outer_sums *sums;
     size_t n;
-    int fresh; /* there is no sum yet */
+    int fresh;          /* there is no sum yet */
+    size_t size, place; /* how many members share it, and which of them this one is */
 } block;
 
 /* Adds part `part` of the tiles of a gradient (width, N) = sum of a^T dz. */
@@ -78,7 +79,7 @@ static int add_to(frnn_team *team, size_t member, size_t part, const block *b, s
     const size_t panels = frnn_panels(k, s->N), height = tiles_of(k, width);
     for (size_t first = 0; first < panels; first += GROUP) {
         const size_t group = frnn_least(panels - first, GROUP);
-        const frnn_range units = frnn_part(height * group, frnn_team_size(team), part);
+        const frnn_range units = frnn_part(height * group, b->size, part);
         for (size_t unit = units.first; unit < units.last; unit++) {
             const size_t i = unit / group * k->tile, j = (first + unit % group) * k->panel;
             /* Elements that more tiles need than the next are worth a packed copy. */
@@ -104,7 +105,7 @@ static int add_to(frnn_team *team, size_t member, size_t part, const block *b, s
 static int add_across(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
-    const frnn_range panels = frnn_part(frnn_panels(k, s->I), frnn_team_size(team), member);
+    const frnn_range panels = frnn_part(frnn_panels(k, s->I), b->size, b->place);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t j = panel * k->panel;
         k->outer(&(frnn_outer){.n = b->n,
@@ -124,9 +125,9 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
 }
 
 /* Writes zeros to one member's rows of a gradient (width, N) that nothing has been added to. */
-static void clear(frnn_team *team, size_t member, const block *b, size_t width, char *gradient) {
+static void clear(const block *b, size_t width, char *gradient) {
     const size_t size = b->sums->kernels->size;
-    const frnn_range rows = frnn_part(b->fresh ? width : 0, frnn_team_size(team), member);
+    const frnn_range rows = frnn_part(b->fresh ? width : 0, b->size, b->place);
     for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * b->sums->stride * size, 0, b->sums->N * size);
 }
 
@@ -134,8 +135,7 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
                      const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
-    const size_t size = frnn_team_size(team);
-    const frnn_range panels = frnn_part(frnn_panels(k, s->N), size, member);
+    const frnn_range panels = frnn_part(frnn_panels(k, s->N), b->size, b->place);
     k->pack(b->n, dz, 0, b->n, s->N, panels.first, panels.last, s->dz_panels);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t column = panel * k->panel;
@@ -143,21 +143,27 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
         k->sum(b->n, dz_panel, s->db_panels + column * k->size);
         if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
     }
-    if (frnn_barrier(team)) return 1;
-    if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, member, b, s->I, x, s->dwx)) return 1;
+    if (b->size > 1 && frnn_barrier(team)) return 1;
+    if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, b->place, b, s->I, x, s->dwx)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (h && add_to(team, member, size - 1 - member, b, s->H, h, s->dwh)) return 1;
-    if (!h) clear(team, member, b, s->H, s->dwh);
-    return frnn_barrier(team);
+    if (h && add_to(team, member, b->size - 1 - b->place, b, s->H, h, s->dwh)) return 1;
+    if (!h) clear(b, s->H, s->dwh);
+    return b->size > 1 && frnn_barrier(team);
 }
 
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz) {
+    /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
+    const size_t tiles = (tiles_of(s->kernels, s->I) + tiles_of(s->kernels, s->H)) * frnn_panels(s->kernels, s->N);
+    const size_t size = frnn_team_size(team);
+    const int alone = tiles <= 2;
     size_t i = 0;
     do { /* once for no tokens too: the sums must be written */
-        const block b = {.sums = s, .n = frnn_least(n - i, BLOCK), .fresh = first && i == 0 && !s->accumulate};
+        block b = {.sums = s, .n = frnn_least(n - i, BLOCK), .fresh = first && i == 0 && !s->accumulate};
+        b.size = alone ? 1 : size, b.place = alone ? 0 : member;
+        if (alone && member + 1 < size) break;
         if (add_block(team, member, &b, x ? x + i : NULL, h ? h + i : NULL, dz + i)) return 1;
         i += b.n;
     } while (i < n);
-    return 0;
+    return alone && frnn_barrier(team);
 }
