@@ -35,12 +35,6 @@ void frnn_begin_backward(const frnn_backward *g) {
     memset(g->zeros, 0, columns * k->size);
 }
 
-const char *frnn_h_before(const frnn_backward *g, size_t b, size_t step) {
-    const size_t before = frnn_before(g, b, step);
-    if (before) return frnn_y_at(g->tape, b, before - 1);
-    return g->tape->h0 ? (const char *)g->tape->h0 + b * g->plan->H * g->plan->kernels->size : g->zeros;
-}
-
 size_t frnn_batch_row(const frnn_backward *g, const char *dz) {
     return (size_t)(dz - g->dz.first) / (size_t)g->dz.batch;
 }

@@ -80,7 +80,11 @@ static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) 
 }
 
 /* The state h of a row before a step. */
-const char *frnn_h_before(const frnn_backward *g, size_t b, size_t step);
+static inline const char *frnn_h_before(const frnn_backward *g, size_t b, size_t step) {
+    const size_t before = frnn_before(g, b, step);
+    if (before) return frnn_y_at(g->tape, b, before - 1);
+    return g->tape->h0 ? (const char *)g->tape->h0 + b * g->plan->H * g->plan->kernels->size : g->zeros;
+}
 
 /* The gradient of a row's output, or NULL for zeros. */
 static inline const char *frnn_dy_at(const frnn_gradients *g, size_t b, size_t step) {

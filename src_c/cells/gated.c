@@ -557,16 +557,18 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                  token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
     frnn_ahead ahead = ahead_of(g, s);
+    char *const gates_of_step = (char *)tape->gates + s->step * plan->B * token;
+    char *const dz = frnn_at(&common->dz, 0, s->step), *const rh = frnn_at(&g->rh, 0, s->step);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i];
         char **const at = lists + i;
-        char *const gates = (char *)tape->gates + (s->step * plan->B + b) * token;
+        char *const gates = gates_of_step + b * token;
         at[BACK_GATES * plan->B] = gates;
         at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, s->step);
         at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, s->step);
         at[BACK_DH * plan->B] = (char *)out->dh0 + b * row;
-        at[BACK_DZ * plan->B] = frnn_at(&common->dz, b, s->step);
-        at[BACK_RH * plan->B] = frnn_at(&g->rh, b, s->step);
+        at[BACK_DZ * plan->B] = dz + (ptrdiff_t)b * common->dz.batch;
+        at[BACK_RH * plan->B] = rh + (ptrdiff_t)b * g->rh.batch;
         if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
         if (!cell->has_c) continue;
         const size_t before = frnn_before(common, b, s->step), c = cell->gates * row;
@@ -576,8 +578,8 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                                           : common->zeros;
         at[BACK_DC * plan->B] = (char *)out->dc0 + b * row;
     }
-#define LIST(which) ((void *const *)(lists + (which) * plan->B))
-#define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
+#define LIST(which) ((void *const *)(lists + (which)*plan->B))
+#define INPUT(which) ((const void *const *)(lists + (which)*plan->B))
     frnn_gated_rows rows = {.rows = s->n,
                             .H = plan->H,
                             .first = s->share.panels.first,
