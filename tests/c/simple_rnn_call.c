@@ -7,6 +7,7 @@
 #include "check.h"
 #include "guard.h"
 #include "tests.h"
+#include "token_ids.h"
 
 /* Standard deviations of the expected error that are allowed. */
 static const double SAFETY = 5;
@@ -114,13 +115,13 @@ static uint8_t *make_mask(const options *o) {
 
 call make_call(const frnn_kernels *kernels, const options *o) {
     const frnn_dtype dtype = kernels->dtype;
-    const size_t B = o->B, T = o->T, I = o->I, H = o->H;
+    const size_t B = o->B, T = o->T, I = o->V ? o->V : o->I, H = o->H;
     const double u = dtype == FRNN_F32 ? 0x1p-24 : 0x1p-53;
     call c = {.o = o, .dtype = dtype};
     c.plan = (frnn_plan){.kernels = kernels,
                          .B = B,
                          .T = T,
-                         .I = I,
+                         .I = o->I,
                          .H = H,
                          .activation = o->activation,
                          .go_backwards = o->go_backwards,
@@ -138,9 +139,11 @@ call make_call(const frnn_kernels *kernels, const options *o) {
     /* Weights that neither blow up a linear recurrence nor let it fade at once. */
     const double *wx = c.naive.wx = random_numbers(dtype, I * H, 1 / sqrt((double)I + 1));
     const double *wh = c.naive.wh = random_numbers(dtype, H * H, 1.2 / sqrt((double)H));
-    double *x = random_numbers(dtype, B * T * I, 2), *dy = random_numbers(dtype, B * T * H, 1);
+    double *x = o->V ? numbers(B * T * I) : random_numbers(dtype, B * T * I, 2),
+           *dy = random_numbers(dtype, B * T * H, 1);
     c.naive.x = x;
-    if (o->bias) c.naive.b = random_numbers(dtype, H, 0.5);
+    const double *b = o->bias ? random_numbers(dtype, H, 0.5) : NULL;
+    if (!o->V) c.naive.b = b; /* else the table has it, and b itself does not count */
     if (o->h0) c.tape.h0 = copy_in(dtype, c.naive.h0 = random_numbers(dtype, B * H, 1), B * H);
     if (o->dropout) {
         double *dropout = random_numbers(dtype, B * H, 0);
@@ -157,8 +160,13 @@ call make_call(const frnn_kernels *kernels, const options *o) {
                 for (size_t j = 0; j < H && o->zero_output_for_mask; j++) dy[(b * T + step) * H + j] = NAN;
             }
 
-    const tensor x_in = copy_tensor_in(dtype, x, B, T, I, &o->x_at);
-    c.tape.x = x_in.first, c.tape.x_batch = x_in.batch, c.tape.x_time = x_in.time;
+    if (o->V) {
+        c.tape.ids = random_ids(B, T, o->V, c.tape.mask, x);
+        c.tape.table = copy_in(dtype, wx, I * H), c.tape.V = o->V;
+    } else {
+        const tensor x_in = copy_tensor_in(dtype, x, B, T, I, &o->x_at);
+        c.tape.x = x_in.first, c.tape.x_batch = x_in.batch, c.tape.x_time = x_in.time;
+    }
     c.y = take_tensor(B, T, H, type_size(dtype), &o->y_at);
     c.tape.y = c.y.first, c.tape.y_batch = c.y.batch, c.tape.y_time = c.y.time;
     c.h_last = guard_take(B * H * type_size(dtype), type_size(dtype));
@@ -168,8 +176,8 @@ call make_call(const frnn_kernels *kernels, const options *o) {
     }
     if (o->dh_last) c.gradients.dh_last = copy_in(dtype, c.dh_last = random_numbers(dtype, B * H, 1), B * H);
 
-    const void *wx_in = copy_in(dtype, wx, I * H), *wh_in = copy_in(dtype, wh, H * H);
-    const void *b_in = o->bias ? copy_in(dtype, c.naive.b, H) : NULL;
+    const void *wx_in = copy_in(dtype, wx, o->I * H), *wh_in = copy_in(dtype, wh, H * H);
+    const void *b_in = o->bias ? copy_in(dtype, b, H) : NULL;
     size_t bytes = 0;
     CHECK(api->simple_rnn_prepared_size(&c.plan, &bytes) == FRNN_OK, "prepared_size");
     void *prepared = guard_take(bytes, 64);
@@ -191,6 +199,7 @@ frnn_simple_rnn_gradients take_gradients(const call *c) {
     g.dwx = guard_take(o->I * o->H * size, size);
     g.dwh = guard_take(o->H * o->H * size, size);
     g.db = o->bias ? guard_take(o->H * size, size) : NULL;
+    g.dtable = o->V && o->dx ? guard_take(o->V * o->H * size, size) : NULL;
     return g;
 }
 
@@ -262,6 +271,7 @@ void same_gradients(const call *c, const frnn_simple_rnn_gradients *a, const frn
     same_bits("dwx", a->dwx, b->dwx, o->I * o->H * size);
     same_bits("dwh", a->dwh, b->dwh, o->H * o->H * size);
     same_bits("db", a->db, b->db, o->H * size);
+    same_bits("dtable", a->dtable, b->dtable, o->V * o->H * size);
 }
 
 static void check_forward(const call *c, const void *y) {
@@ -277,28 +287,29 @@ static void check_forward(const call *c, const void *y) {
 
 static void check_backward(const call *c, const void *y, const frnn_simple_rnn_gradients *found) {
     const options *o = c->o;
-    const size_t nx = o->B * o->T * o->I, nh = o->B * o->H, ny = nh * o->T;
+    const size_t I = c->naive.I, nx = o->B * o->T * I, nh = o->B * o->H, ny = nh * o->T;
     const naive_gradients want = {
         .dy = c->dy,
         .dh_last = c->dh_last,
         .dx = numbers(nx),
         .dh0 = numbers(nh),
-        .dwx = numbers(o->I * o->H),
+        .dwx = numbers(I * o->H),
         .dwh = numbers(o->H * o->H),
         .db = numbers(o->H),
         .dx_variance = numbers(nx),
         .dh0_variance = numbers(nh),
-        .dwx_variance = numbers(o->I * o->H),
+        .dwx_variance = numbers(I * o->H),
         .dwh_variance = numbers(o->H * o->H),
         .db_variance = numbers(o->H),
     };
     double *y_found = numbers(ny);
     for (size_t i = 0; i < ny; i++) y_found[i] = get(c->dtype, y, i);
     naive_backward(&c->naive, y_found, &want);
-    if (found->dx) compare("dx", c->dtype, found->dx, nx, want.dx, want.dx_variance);
+    if (found->dx && !o->V) compare("dx", c->dtype, found->dx, nx, want.dx, want.dx_variance);
     compare("dh0", c->dtype, found->dh0, nh, want.dh0, want.dh0_variance);
     compare("dwx", c->dtype, found->dwx, o->I * o->H, want.dwx, want.dwx_variance);
     compare("dwh", c->dtype, found->dwh, o->H * o->H, want.dwh, want.dwh_variance);
+    if (found->dtable) compare("dtable", c->dtype, found->dtable, I * o->H, want.dwx, want.dwx_variance);
     if (found->db) compare("db", c->dtype, found->db, o->H, want.db, want.db_variance);
 }
 
@@ -311,7 +322,8 @@ static void check_row_alone(const call *c, const void *y, const frnn_simple_rnn_
     frnn_simple_rnn_tape tape = c->tape;
     plan.B = 1;
     char *y_alone = guard_take(o->T * row, size), *h_last = guard_take(row, size);
-    tape.x = (const char *)tape.x + at * tape.x_batch;
+    if (o->V) tape.ids += b * o->T;
+    else tape.x = (const char *)tape.x + at * tape.x_batch;
     if (tape.h0) tape.h0 = (const char *)tape.h0 + b * row;
     if (tape.dropout) tape.dropout = (const char *)tape.dropout + b * row;
     if (tape.mask) tape.mask += b * o->T;
@@ -354,14 +366,15 @@ static void check_other_outputs(const call *c, const void *y) {
 
 static void describe(const frnn_kernels *kernels, const options *o) {
     const placement *x = &o->x_at, *y = &o->y_at, *dy = &o->dy_at;
-    set_case("SimpleRNN on %s, %s: B=%zu T=%zu I=%zu H=%zu, %s%s%s%s%s%s%s%s%s, mask %s, placement (time-major, flips, "
-             "padding) of x %d%d%d+%zu+%zu, y %d%d%d+%zu+%zu, dy %d%d%d+%zu+%zu, %zu threads",
-             kernels->isa, type_name(kernels->dtype), o->B, o->T, o->I, o->H, activation_name(o->activation),
-             o->go_backwards ? " backwards" : "", o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "",
-             o->h0 ? " h0" : "", o->dropout ? " dropout" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
-             o->dx ? " dx" : "", mask_names[o->mask], x->time_major, x->flip_batch, x->flip_time, x->row_pad,
-             x->block_pad, y->time_major, y->flip_batch, y->flip_time, y->row_pad, y->block_pad, dy->time_major,
-             dy->flip_batch, dy->flip_time, dy->row_pad, dy->block_pad, o->threads);
+    set_case(
+        "SimpleRNN on %s, %s: B=%zu T=%zu I=%zu V=%zu H=%zu, %s%s%s%s%s%s%s%s%s, mask %s, placement (time-major, flips, "
+        "padding) of x %d%d%d+%zu+%zu, y %d%d%d+%zu+%zu, dy %d%d%d+%zu+%zu, %zu threads",
+        kernels->isa, type_name(kernels->dtype), o->B, o->T, o->I, o->V, o->H, activation_name(o->activation),
+        o->go_backwards ? " backwards" : "", o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "",
+        o->h0 ? " h0" : "", o->dropout ? " dropout" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
+        o->dx ? " dx" : "", mask_names[o->mask], x->time_major, x->flip_batch, x->flip_time, x->row_pad, x->block_pad,
+        y->time_major, y->flip_batch, y->flip_time, y->row_pad, y->block_pad, dy->time_major, dy->flip_batch,
+        dy->flip_time, dy->row_pad, dy->block_pad, o->threads);
 }
 
 void check_call(const frnn_kernels *kernels, const options *o, size_t most_threads) {

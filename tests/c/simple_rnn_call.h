@@ -15,6 +15,7 @@ typedef struct placement {
 
 typedef struct options {
     size_t B, T, I, H, threads;
+    size_t V; /* tokens come as ids of a table with so many rows, I being 0; or 0 */
     frnn_activation activation;
     int go_backwards, zero_output_for_mask, bias, h0, dropout, dy, dh_last, dx;
     mask_kind mask;

@@ -138,6 +138,22 @@ void test_arguments(const frnn_kernels *kernels) {
     ACCEPTED(api->activate(kernels, FRNN_TANH, 0, NULL, NULL));
     release_call();
 
+    /* Ids and their table come together, and instead of inputs. */
+    const options with_ids = {.B = 2, .T = 3, .V = 4, .H = 5, .activation = FRNN_TANH, .dy = 1, .dx = 1};
+    set_case("ids on %s, %s", kernels->isa, type_name(kernels->dtype));
+    c = make_call(kernels, &with_ids);
+    run_forward(&c.plan, &c.tape, c.h_last);
+    g = take_gradients(&c);
+    forward_memory = forward_scratch(&c.plan, &c.tape), backward_memory = backward_scratch(&c.plan, &c.tape, &g);
+    tape = c.tape, tape.ids = NULL;
+    REFUSED(api->simple_rnn_forward(&c.plan, &tape, c.h_last, forward_memory));
+    REFUSED(api->simple_rnn_backward(&c.plan, &tape, &g, backward_memory));
+    tape = c.tape, tape.table = NULL;
+    REFUSED(api->simple_rnn_backward(&c.plan, &tape, &g, backward_memory));
+    plan = c.plan, plan.I = 1;
+    REFUSED(api->simple_rnn_forward(&plan, &c.tape, c.h_last, forward_memory));
+    release_call();
+
     /* Without inputs nothing of theirs is required. */
     const options no_inputs = {.B = 2, .T = 3, .I = 0, .H = 5, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1};
     set_case("no inputs on %s, %s", kernels->isa, type_name(kernels->dtype));

@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "naive_gated.h"
 #include "tests.h"
+#include "token_ids.h"
 
 /* A sum of K products is off by about sqrt(K) units of its size, and every step adds to that; so much more is allowed. */
 static const double SAFETY = 12;
@@ -17,6 +18,7 @@ static const char *const kind_names[] = {"GRU", "GRU with reset_after", "LSTM"};
 typedef struct options {
     gated_kind kind;
     size_t B, T, I, H, threads, pad; /* pad: elements between the rows of x, y and dy */
+    size_t V;                        /* tokens come as ids of a table with so many rows, I being 0; or 0 */
     frnn_activation activation, recurrent_activation;
     int go_backwards, zero_output_for_mask, bias, h0, dropout, mask, dy, dh_last, dx, time_major;
 } options;
@@ -97,7 +99,7 @@ static uint8_t *random_mask(const options *o) {
 static void prepare(call *c) {
     const naive_gated *r = &c->naive;
     const size_t columns = c->N;
-    const void *wx = copy_in(c, r->wx, r->I * columns), *wh = copy_in(c, r->wh, r->H * columns);
+    const void *wx = copy_in(c, r->wx, c->o->I * columns), *wh = copy_in(c, r->wh, r->H * columns);
     const void *b = copy_in(c, r->b, (r->kind == GRU_AFTER ? 2 : 1) * columns);
     size_t bytes = 0;
     CHECK(c->cell->prepared_size(&c->plan, &bytes) == FRNN_OK, "prepared_size");
@@ -117,7 +119,7 @@ static void prepare(call *c) {
 }
 
 static call make_call(const frnn_kernels *kernels, const options *o) {
-    const size_t B = o->B, T = o->T, I = o->I, H = o->H, gates = gates_of(o->kind), N = gates * H;
+    const size_t B = o->B, T = o->T, I = o->V ? o->V : o->I, H = o->H, gates = gates_of(o->kind), N = gates * H;
     call c = {.o = o,
               .cell = o->kind == LSTM ? api->lstm : api->gru,
               .dtype = kernels->dtype,
@@ -126,7 +128,7 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
               .plan = {.kernels = kernels,
                        .B = B,
                        .T = T,
-                       .I = I,
+                       .I = o->I,
                        .H = H,
                        .activation = o->activation,
                        .recurrent_activation = o->recurrent_activation,
@@ -146,11 +148,13 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
                        .recurrent_activation = o->recurrent_activation,
                        .go_backwards = o->go_backwards,
                        .zero_output_for_mask = o->zero_output_for_mask};
-    double *x = random_numbers(c.dtype, B * T * I, 2), *dy = random_numbers(c.dtype, B * T * H, 1);
+    double *x = o->V ? numbers(B * T * I) : random_numbers(c.dtype, B * T * I, 2),
+           *dy = random_numbers(c.dtype, B * T * H, 1);
     r->x = x;
     r->wx = random_numbers(c.dtype, I * N, 1 / sqrt((double)I + 1));
     r->wh = random_numbers(c.dtype, H * N, 1.2 / sqrt((double)H));
-    if (o->bias) r->b = random_numbers(c.dtype, 2 * N, 0.5);
+    double *b = o->bias ? random_numbers(c.dtype, 2 * N, 0.5) : NULL;
+    r->b = b;
     if (o->h0) r->h0 = random_numbers(c.dtype, B * H, 1), r->c0 = random_numbers(c.dtype, B * H, 1);
     if (o->dy) r->dy = dy;
     if (o->dh_last) r->dh = random_numbers(c.dtype, B * H, 1), r->dc = random_numbers(c.dtype, B * H, 1);
@@ -168,7 +172,13 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
             for (size_t j = 0; j < H && o->zero_output_for_mask; j++) dy[(b * T + step) * H + j] = NAN;
         }
     prepare(&c);
-    c.tape.x = copy_rows_in(&c, x, I, &c.tape.x_batch, &c.tape.x_time);
+    if (o->V) {
+        for (size_t i = 0; b && i < N; i++) b[i] = 0; /* the table has it, and the first row of b does not count */
+        c.tape.ids = random_ids(B, T, o->V, c.tape.mask, x);
+        c.tape.table = copy_in(&c, r->wx, I * N), c.tape.V = o->V;
+    } else {
+        c.tape.x = copy_rows_in(&c, x, I, &c.tape.x_batch, &c.tape.x_time);
+    }
     c.tape.h0 = copy_in(&c, r->h0, B * H);
     c.tape.c0 = o->kind == LSTM ? copy_in(&c, r->c0, B * H) : NULL;
     c.tape.dropout = copy_in(&c, r->dropout, gates * B * H);
@@ -208,6 +218,7 @@ static void take_gradients(call *c) {
     g->dh0 = take(c, o->B * o->H);
     g->dc0 = o->kind == LSTM ? take(c, o->B * o->H) : NULL;
     g->dwx = take(c, o->I * c->N);
+    g->dtable = o->V && o->dx ? take(c, o->V * c->N) : NULL;
     g->dwh = take(c, o->H * c->N);
     g->db = o->bias ? take(c, (o->kind == GRU_AFTER ? 2 : 1) * c->N) : NULL;
 }
@@ -244,7 +255,7 @@ static void *dense_y(const call *c) {
 }
 
 static void compare_with_equations(const call *c) {
-    const size_t B = c->o->B, T = c->o->T, I = c->o->I, H = c->o->H, N = c->N;
+    const size_t B = c->o->B, T = c->o->T, I = c->naive.I, H = c->o->H, N = c->N;
     const naive_gated_results want = {.y = numbers(B * T * H),
                                       .h = numbers(B * H),
                                       .c = numbers(B * H),
@@ -258,10 +269,11 @@ static void compare_with_equations(const call *c) {
     compare(c, "y", dense_y(c), B * T * H, want.y);
     compare(c, "h_last", c->h_last, B * H, want.h);
     compare(c, "c_last", c->c_last, B * H, want.c);
-    compare(c, "dx", c->gradients.dx, B * T * I, want.dx);
+    compare(c, "dx", c->gradients.dx, B * T * c->o->I, want.dx);
     compare(c, "dh0", c->gradients.dh0, B * H, want.dh0);
     compare(c, "dc0", c->gradients.dc0, B * H, want.dc0);
-    compare(c, "dwx", c->gradients.dwx, I * N, want.dwx);
+    compare(c, "dwx", c->gradients.dwx, c->o->I * N, want.dwx);
+    compare(c, "dtable", c->gradients.dtable, c->o->V * N, want.dwx);
     compare(c, "dwh", c->gradients.dwh, H * N, want.dwh);
     compare(c, "db", c->gradients.db, (c->o->kind == GRU_AFTER ? 2 : 1) * N, want.db);
 }
@@ -280,6 +292,7 @@ static void same_results(const call *a, const call *b) {
     same_bits(a, "dh0", g->dh0, h->dh0, o->B * o->H);
     same_bits(a, "dc0", g->dc0, h->dc0, o->B * o->H);
     same_bits(a, "dwx", g->dwx, h->dwx, o->I * a->N);
+    same_bits(a, "dtable", g->dtable, h->dtable, o->V * a->N);
     same_bits(a, "dwh", g->dwh, h->dwh, o->H * a->N);
     same_bits(a, "db", g->db, h->db, (o->kind == GRU_AFTER ? 2 : 1) * a->N);
 }
@@ -307,7 +320,8 @@ static void check_row_alone(const call *c, size_t b) {
     if (o.dropout) return;
     one.o = &o;
     o.B = one.plan.B = 1;
-    one.tape.x = (const char *)one.tape.x + (ptrdiff_t)b * one.tape.x_batch;
+    if (o.V) one.tape.ids += b * o.T;
+    else one.tape.x = (const char *)one.tape.x + (ptrdiff_t)b * one.tape.x_batch;
     if (o.h0) one.tape.h0 = (const char *)one.tape.h0 + b * row;
     if (one.tape.c0) one.tape.c0 = (const char *)one.tape.c0 + b * row;
     if (o.mask) one.tape.mask += b * o.T;
@@ -326,6 +340,14 @@ static void check_row_alone(const call *c, size_t b) {
                   o.T * o.I);
 }
 
+/* The ids of some steps. */
+static const intptr_t *ids_of(const call *c, size_t first, size_t last) {
+    const size_t B = c->o->B, T = c->o->T, steps = last - first;
+    intptr_t *ids = guard_take(B * steps * sizeof *ids, sizeof *ids);
+    for (size_t b = 0; b < B; b++) memcpy(ids + b * steps, c->tape.ids + b * T + first, steps * sizeof *ids);
+    return ids;
+}
+
 /* The sequence in two segments, forward and back. */
 static void check_segments(const call *c) {
     const options *o = c->o;
@@ -337,7 +359,8 @@ static void check_segments(const call *c) {
     take_gradients(&all);
     early = late = all;
     early.plan.T = cut, late.plan.T = o->T - cut;
-    late.tape.x = (const char *)all.tape.x + (ptrdiff_t)cut * all.tape.x_time;
+    if (o->V) early.tape.ids = ids_of(c, 0, cut), late.tape.ids = ids_of(c, cut, o->T);
+    else late.tape.x = (const char *)all.tape.x + (ptrdiff_t)cut * all.tape.x_time;
     late.tape.y = (char *)all.tape.y + (ptrdiff_t)cut * all.tape.y_time;
     late.tape.gates = (char *)all.tape.gates + cut * o->B * c->kept * c->size;
     early.h_last = take(c, o->B * o->H), early.c_last = all.c_last ? take(c, o->B * o->H) : NULL;
@@ -355,8 +378,8 @@ static void check_segments(const call *c) {
 }
 
 static void describe(const frnn_kernels *k, const options *o) {
-    set_case("%s on %s, %s: B=%zu T=%zu I=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind], k->isa,
-             type_name(k->dtype), o->B, o->T, o->I, o->H, activation_name(o->activation),
+    set_case("%s on %s, %s: B=%zu T=%zu I=%zu V=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind],
+             k->isa, type_name(k->dtype), o->B, o->T, o->I, o->V, o->H, activation_name(o->activation),
              activation_name(o->recurrent_activation), o->go_backwards ? " backwards" : "",
              o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "", o->h0 ? " h0" : "",
              o->dropout ? " dropout" : "", o->mask ? " mask" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
@@ -415,6 +438,7 @@ void test_gated(const frnn_kernels *kernels, effort effort) {
     seed_random(5);
     for (size_t i = 0; i < (effort == QUICK ? 20 : 150); i++) {
         options o = random_options(kernels->dtype);
+        if (i % 4 == 0) o.I = 0, o.V = 1 + random_below(9);
         guard_at_end((int)(i % 2));
         check_call(kernels, &o, 1);
     }
@@ -443,13 +467,20 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         /* Rows to share, in chunks that are cut; then columns, with barriers in every step. */
         options rows = work_to_share((gated_kind)kind, 37, 33), columns = work_to_share((gated_kind)kind, 1, 193);
         check_call(kernels, &rows, 3);
+        options ids = rows;
+        ids.I = 0, ids.V = 10;
+        check_call(kernels, &ids, 3);
         columns.T = 3;
+        check_call(kernels, &columns, 2);
+        columns.I = 0, columns.V = 2;
         check_call(kernels, &columns, 2);
         if (effort == QUICK) continue;
         rows.mask = rows.dropout = rows.zero_output_for_mask = rows.go_backwards = 1;
         check_call(kernels, &rows, 3);
-        columns.mask = 1;
+        columns.mask = 1, columns.V = 0, columns.I = 120;
         check_call(kernels, &columns, 3);
+        ids.mask = ids.dropout = ids.go_backwards = 1;
+        check_call(kernels, &ids, 3);
     }
 }
 

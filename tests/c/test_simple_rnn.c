@@ -8,6 +8,7 @@
 /* Options at random, at the given sizes. */
 static options random_options(size_t B, size_t T, size_t I, size_t H) {
     options o = {.B = B, .T = T, .I = I, .H = H};
+    if (random_below(4) == 0) o.I = 0, o.V = 1 + random_below(9);
     o.activation = (frnn_activation)random_below(FRNN_ACTIVATIONS);
     o.go_backwards = random_below(3) == 0;
     o.zero_output_for_mask = random_below(3) == 0;

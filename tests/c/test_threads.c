@@ -117,6 +117,11 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         guard_at_end(option & 1);
         if (effort == FULL || option == 3) check_call(kernels, &o, 3);
     }
+    options ids = o;
+    ids.I = 0, ids.V = 11, ids.H = 8, ids.B = 70, ids.T = 75;
+    check_call(kernels, &ids, 3);
+    ids.mask = NO_MASK, ids.H = 100;
+    if (effort == FULL) check_call(kernels, &ids, 3);
     /* A busy machine's threads may come too late, and are then asked for less often. */
     for (int i = 0; i < 100 && alive && started + threads_alive() - alive < 2; i++) check_call(kernels, &o, 3);
     if (alive) { /* ThreadSanitizer has a thread of its own */
@@ -126,6 +131,8 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
     /* Few rows and many units: members share the columns of every step. */
     o = (options){
         .B = 3, .T = 9, .I = 5, .H = 200, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1, .mask = RANDOM};
+    check_call(kernels, &o, 3);
+    o.I = 0, o.V = 4;
     check_call(kernels, &o, 3);
     if (effort == FULL) {
         o = (options){.B = 1, .T = 30, .I = 7, .H = 261, .activation = FRNN_SIGMOID, .bias = 1, .h0 = 1, .dh_last = 1};
