@@ -102,9 +102,8 @@ def forward(
 ) -> None:
     """Run all steps; y, the last states and gates (T, B, kept), what `backward` needs besides y, are written if given.
 
-    x is (B, T, I); or a pair of ids (B, T), of intp, and the rows (V, gates * H) that they stand for, each what x kernel +
-    bias is for an x, with weights of no inputs. dropout is (B, H), in gated cells (gates, B, H). A last state may be the
-    initial one.
+    x is (B, T, I); or, with weights of no inputs, ids (B, T) of intp and a table (V, gates * H), whose rows are what x
+    kernel + bias is. dropout is (B, H), in gated cells (gates, B, H). A last state may be the initial one.
     """
 
 def infer(
@@ -160,8 +159,8 @@ def backward(
 ) -> None:
     """Turn gradients of the outputs and last states into those of everything that went in.
 
-    With ids, dx is the gradient of the rows. With `accumulate` that and the gradients of the weights are added to, instead
-    of written.
+    With ids, dx is the gradient of the table. With `accumulate` that and the gradients of the weights are added to,
+    instead of written.
     """
 
 def backward_steps(weights: Weights, batch: int) -> int:

@@ -5,7 +5,7 @@ import pytest
 from tolerance import unit_roundoff
 
 import fastrnn
-from fastrnn import GRU, LSTM, Bidirectional, Embedding, SimpleRNN
+from fastrnn import GRU, LSTM, Bidirectional, Embedding, SimpleRNN, _core
 from fastrnn.layers import tokens
 from fastrnn.layers.tokens import Tokens
 
@@ -205,3 +205,95 @@ def test_one_hot_models_train_from_ids():
         np.testing.assert_allclose(model.predict(ids), model.predict(np.eye(FEW)[ids]), rtol=1e-12)
     np.testing.assert_allclose(*curves, rtol=1e-12)
     assert curves[0][-1] < curves[0][0]
+
+
+def big_call(layer, vocabulary, batch, time, masked, **more):
+    """Return everything that one call of a layer with tokens gives, there and back."""
+    rng = np.random.default_rng(time)
+    embedding = Embedding(vocabulary, E, "random_normal", seed=1)
+    embedding.build()
+    ids = rng.integers(0, vocabulary, (batch, time))
+    mask = rng.random(ids.shape) < 0.6 if masked else None
+    layer.build((None, None, E))
+    y, tape = layer.forward(embedding.look_up(ids), mask=mask, **more)
+    found = layer.backward(np.cos(np.arange(y.size)).reshape(y.shape), tape)
+    return [y, found.dx, *states(found), *found.weights]
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "GRU, reset before", "LSTM"])
+@pytest.mark.parametrize(("units", "batch", "time"), [(8, 64, 100), (40, 30, 31), (200, 3, 12)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_same_bits_with_any_number_of_threads(threads, kind, units, batch, time, masked):
+    layer = KINDS[kind](units, return_sequences=True, seed=2)
+    threads(1)
+    want = big_call(layer, 20, batch, time, masked)
+    for n in (2, 3):
+        threads(n)
+        for a, b in zip(big_call(layer, 20, batch, time, masked), want, strict=True):
+            assert np.any(b)
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "GRU, reset before", "LSTM"])
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_checkpoints_change_no_bit(kind, go_backwards, masked):
+    layer = KINDS[kind](33, return_sequences=True, go_backwards=go_backwards, seed=2)
+    want = big_call(layer, 20, 5, 777, masked)
+    for a, b in zip(big_call(layer, 20, 5, 777, masked, checkpoint=True), want, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "GRU, reset before", "LSTM"])
+def test_truncated_like_what_is_looked_up(kind):
+    ids, mask, rng = problem(FEW)
+    layer = KINDS[kind](H, return_sequences=True, dtype="float64", seed=2)
+    embedding = Embedding(FEW, E, "random_normal", dtype="float64", seed=1)
+    x, looked_up = embedding.forward(ids)
+    y, tape = layer.forward(x, mask=mask, tbptt=4)
+    dy = rng.standard_normal(y.shape)
+    want = layer.backward(dy, tape)
+    y_read, tape = layer.forward(embedding.look_up(ids), mask=mask, tbptt=4)
+    got = layer.backward(dy, tape)
+    close(y_read, y, "float64")
+    close(got.dx, embedding.backward(want.dx, looked_up).weights[0], "float64")
+    for a, b in zip(got.weights, want.weights, strict=True):
+        close(a, b, "float64")
+
+
+def test_ids_that_change_behind_the_back_reach_no_other_memory():
+    layer = SimpleRNN(H, seed=0)
+    layer.build((None, None, E))
+    embedding = Embedding(FEW, E)
+    embedding.build()
+    ids = np.zeros((B, T), np.intp)
+    y, tape = layer.forward(embedding.look_up(ids))
+    for wrong in (FEW, -1, 2**40):
+        ids[2, 3] = wrong
+        with pytest.raises(ValueError, match="ids must be rows of a table of 4"):
+            layer(embedding.look_up(ids))
+        with pytest.raises(ValueError, match="ids must be rows of a table of 4"):
+            layer.backward(y, tape)
+
+
+@pytest.mark.parametrize(
+    ("ids", "table", "inputs", "message"),
+    [
+        (np.zeros((B, T), np.intp), np.zeros((FEW, H), np.float32), 2, "with weights of no inputs"),
+        (np.zeros((B, T), np.int16), np.zeros((FEW, H), np.float32), 0, "ids must have the native element type"),
+        (np.zeros((B, T)), np.zeros((FEW, H), np.float32), 0, "ids must have the native element type"),
+        (np.zeros((B, T, 1), np.intp), np.zeros((FEW, H), np.float32), 0, "ids must have 2 axes"),
+        (np.zeros((B, 2 * T), np.intp)[:, ::2], np.zeros((FEW, H), np.float32), 0, "ids must be dense"),
+        (np.zeros((B, T), np.intp), np.zeros((FEW, H + 1), np.float32), 0, "table must have shape"),
+        (np.zeros((B, T), np.intp), np.zeros((FEW, H)), 0, "table must have the native element type"),
+        (np.zeros((B, T), np.intp), np.zeros((0, H), np.float32), 0, "ids must be rows of a table of 0"),
+    ],
+)
+def test_what_the_core_refuses(ids, table, inputs, message):
+    weights = _core.SimpleRNNWeights(np.zeros((inputs, H), np.float32), np.zeros((H, H), np.float32))
+    last = (np.zeros((B, H), np.float32),)
+    with pytest.raises(ValueError, match=message):
+        _core.forward(
+            weights, (ids, table), None, last, None, None, None, None, "tanh", "sigmoid", False, False
+        )  # fmt: skip
+    assert _core.infer(weights, (ids, table), "tanh", "sigmoid", False, False, 2**20) is None

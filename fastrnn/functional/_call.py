@@ -221,7 +221,7 @@ def infer_and_keep(
 
 
 def plain(weights: _core.Weights, options: Options, x: Any) -> Array | None:
-    """Return the output for an x of the one form or `Projected`, without states and masks, at little cost; None is for `run`."""
+    """Return the output without states and masks, at little cost; None, for an x not of the one form, is for `run`."""
     return _core.infer(
         weights, x, options.activation, options.recurrent_activation, options.go_backwards, options.return_sequences,
         WORTH_ALIGNING,

@@ -16,15 +16,15 @@ LastStates: TypeAlias = tuple[Array | None, ...]  # the same, but what is None i
 
 
 class Projected(NamedTuple):
-    """An input that is known by its products with the kernel, for weights of no inputs: what x(t) kernel + bias is."""
+    """An input of which the products with the kernel are known. The weights that go with it have no inputs."""
 
     ids: Array  # (B, T) of intp, in their range
-    rows: Array  # (V, gates·H), which they stand for
+    rows: Array  # (V, gates·H): what x(t) kernel + bias is for every id
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(B, T, 0)."""
-        return (*self.ids.shape, 0)  # type: ignore[return-value] # two
+        return (*self.ids.shape, 0)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -578,8 +578,8 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                                           : common->zeros;
         at[BACK_DC * plan->B] = (char *)out->dc0 + b * row;
     }
-#define LIST(which) ((void *const *)(lists + (which)*plan->B))
-#define INPUT(which) ((const void *const *)(lists + (which)*plan->B))
+#define LIST(which) ((void *const *)(lists + (which) * plan->B))
+#define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
     frnn_gated_rows rows = {.rows = s->n,
                             .H = plan->H,
                             .first = s->share.panels.first,
