@@ -64,7 +64,8 @@ typedef struct frnn_tape {
     const void *c0;            /* LSTM: (B, H), or NULL for zeros */
     void *gates;               /* GRU and LSTM: (T, B, kept) dense, what backward needs besides y; NULL: not kept */
     const void *table;         /* (V, gates * H) dense: what x wx + b is for every kind of token, if tokens come as ids:
-                                  then I is 0, and b counts here only (but for b[1] of GRU); or NULL */
+                                  then I is 0, and b counts here only (with reset_after: b[0] + b[1] of z and r, and b[0]
+                                  of h, whose b[1] stays where it is); or NULL */
     const intptr_t *ids;       /* (B, T) in input order: the tokens' rows of the table */
     size_t V;                  /* rows of the table */
 } frnn_tape;

@@ -113,6 +113,9 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
     if layer.use_bias:
         bias = layer._own["bias"]
         rows += bias if bias.ndim == 1 else bias[0]
+        if bias.ndim == 2:  # what a GRU's update and reset gates add to the product of the state
+            gates = 2 * layer.units
+            rows[:, :gates] += bias[1, :gates]
     return _Gathered(Projected(ids, rows), _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
 
 

@@ -135,10 +135,14 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
 /* dtable[id] += dz, one member's columns of it: so each is summed over the tokens in their order. */
 static void add_to_table(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
     const frnn_kernels *k = g->plan->kernels;
-    const size_t N = g->gates * g->plan->H;
+    const size_t N = g->gates * g->plan->H, turned = g->turned * g->plan->H;
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
     const size_t first = panels.first * k->panel, last = frnn_least(panels.last * k->panel, N);
-    if (first < last) k->add_rows(t->n, first, last - first, (const void *const *)t->dz, (void *const *)t->dx);
+    const size_t middle = frnn_most(first, frnn_least(last, N - turned));
+    const void *const *dz = (const void *const *)t->dz;
+    void *const *rows = (void *const *)t->dx;
+    if (first < middle) k->add_rows(t->n, middle - first, dz, first + turned, rows, first);
+    if (middle < last) k->add_rows(t->n, last - middle, dz, middle + turned - N, rows, middle);
 }
 
 /* Writes zeros to one member's rows of dtable. */

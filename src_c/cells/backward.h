@@ -14,6 +14,7 @@ typedef struct frnn_backward {
     const frnn_tape *tape;
     const frnn_gradients *gradients;
     size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
+    size_t turned;    /* so many of these gates, the last ones, come first */
     size_t steps;     /* of a chunk */
     frnn_place dz;    /* (B, steps, ...) */
     char *zeros;      /* whole panels over the larger of H and I */

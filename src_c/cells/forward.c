@@ -10,7 +10,7 @@ enum { LONG_CHUNK = 16 };
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
-    frnn_forward f = {.plan = plan, .tape = tape};
+    frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
     f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
     f.chunk = f.steps;
     if (f.steps >= LONG_CHUNK) { /* no small one is left over, which would take as long to read the weights */

@@ -20,6 +20,7 @@ typedef struct frnn_forward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     void *h_last;                   /* (B, H) or NULL */
+    size_t gates;                   /* the table has gates * H columns */
     frnn_projection projections[2]; /* the second may have no gates */
     frnn_place y;                   /* (steps or T, B, H): outputs */
     frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */

@@ -125,7 +125,7 @@ static int is_fused(const frnn_gated *cell, const frnn_plan *plan, const frnn_ta
     const size_t room = FUSED_BYTES / plan->kernels->size / cell->gates / plan->H;
     const frnn_gated_part w = weights_in(cell, plan, NULL).together;
     return plan->B / frnn_most_members(plan) >= plan->kernels->tile && plan->I <= room && plan->H <= room - plan->I
-           && w.gates_x == w.gates && !tape->dropout;
+           && w.gates_x == w.gates && !tape->dropout && !tape->table;
 }
 
 /* Elements of the gates that are computed together. */
@@ -448,6 +448,7 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
                              .cell = cell,
                              .w = weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
+    g.common.turned = cell->gates - cell->together;
     g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
     g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
     g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->has_rh ? cell->together : cell->gates), size);

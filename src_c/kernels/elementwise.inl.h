@@ -67,8 +67,8 @@ static void F(add)(size_t n, const void *a, void *c) {
     }
 }
 
-static void F(add_rows)(size_t rows, size_t column, size_t n, const void *const *a, void *const *c) {
-    for (size_t r = 0; r < rows; r++) F(add)(n, (const REAL *)a[r] + column, (REAL *)c[r] + column);
+static void F(add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column) {
+    for (size_t r = 0; r < rows; r++) F(add)(n, (const REAL *)a[r] + a_column, (REAL *)c[r] + c_column);
 }
 
 static void F(sum)(size_t n, const void *panel, void *sum) {

@@ -109,8 +109,8 @@ struct frnn_kernels {
                           const void *const *dy, const void *const *y, void *const *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
     void (*add)(size_t n, const void *a, void *c);                     /* c += a */
-    /* The same for columns `column` .. `column + n - 1` of some rows, one after the other: c may hold a row twice. */
-    void (*add_rows)(size_t rows, size_t column, size_t n, const void *const *a, void *const *c);
+    /* The same for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */
+    void (*add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column);
 
     /* One step of a gated cell and the way back; the equations stand in gru.inl.h and lstm.inl.h. */
     void (*gru)(const frnn_gated_rows *rows); /* reset_after */

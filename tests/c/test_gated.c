@@ -173,7 +173,8 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
         }
     prepare(&c);
     if (o->V) {
-        for (size_t i = 0; b && i < N; i++) b[i] = 0; /* the table has it, and the first row of b does not count */
+        /* The table has it; of b itself counts the candidate's part of the second row alone. */
+        for (size_t i = 0; b && i < N + 2 * H; i++) b[i] = 0;
         c.tape.ids = random_ids(B, T, o->V, c.tape.mask, x);
         c.tape.table = copy_in(&c, r->wx, I * N), c.tape.V = o->V;
     } else {
