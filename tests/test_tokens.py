@@ -64,7 +64,7 @@ def same_dropout(layer):
 
 def arguments_of(kind, flags):
     """Leave out what a kind does not have."""
-    found = {"seed": 2, **flags}
+    found = {"seed": 2, "bias_initializer": "random_normal", **flags}
     if kind != "SimpleRNN":
         found["activation"] = "tanh"
     if kind in ("both directions", "their product"):
