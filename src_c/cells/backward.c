@@ -2,8 +2,13 @@
 
 #include <string.h>
 
+/* Rows go through a chunk's steps and sums in blocks of equal size: with more, what the steps leave would have gone from
+ * the caches when the sums need it. */
+static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS; }
+
 size_t frnn_backward_chunk(const frnn_plan *plan, size_t width) {
-    return frnn_chunk_steps(plan, frnn_most(plan->B, 1), plan->I + plan->H + width, FRNN_LEAST_TOKENS_BACKWARD);
+    const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
+    return frnn_chunk_steps(plan, frnn_most(rows, 1), plan->I + plan->H + width, FRNN_LEAST_TOKENS_BACKWARD);
 }
 
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
@@ -14,13 +19,13 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     const size_t h_columns = frnn_times(l, frnn_panels(k, plan->H), k->panel);
     const size_t x_columns = frnn_times(l, frnn_panels(k, plan->I), k->panel);
     const size_t tokens = frnn_times(l, steps, plan->B), pointers = frnn_times(l, threads, tokens);
-    const size_t chunks = plan->T / steps + (plan->T % steps != 0), wx_rows = frnn_times(l, gates, plan->H);
+    const size_t wx_rows = frnn_times(l, gates, plan->H);
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .steps = steps};
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
-    g.previous = frnn_take(l, tape->mask ? frnn_times(l, chunks, plan->B) : 0, sizeof *g.previous);
     g.before = frnn_take(l, tape->mask ? tokens : 0, sizeof *g.before);
+    g.bits = frnn_take(l, tape->mask ? frnn_times(l, frnn_times(l, threads, steps), frnn_row_bits(plan->B)) : 0, 1);
     g.rows = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *g.rows);
     g.dz_rows = frnn_take(l, pointers, sizeof *g.dz_rows);
     g.x_rows = frnn_take(l, pointers, sizeof *g.x_rows);
@@ -44,75 +49,83 @@ static char *dx_at(const frnn_backward *g, size_t b, size_t step) {
     return (char *)g->gradients->dx + (b * plan->T + frnn_time_of(plan, step)) * plan->I * plan->kernels->size;
 }
 
+/* Shorter rows come in the lines of their neighbors. */
+enum { FETCHED_BYTES = 256 };
+
 void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
     const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
     const size_t bytes = (share.columns.last - share.columns.first) * size;
+    if (bytes < FETCHED_BYTES) return;
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
         if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
         if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
     }
 }
 
-/* Fills `previous` for some rows. */
-static void find_previous(const frnn_backward *g, frnn_range rows) {
-    for (size_t b = rows.first; b < rows.last; b++)
-        for (size_t step = 0, last = 0; step < g->plan->T; step++) {
-            if (step % g->steps == 0) g->previous[step / g->steps * g->plan->B + b] = last;
-            if (frnn_is_active(g->plan, g->tape, b, step)) last = step + 1;
-        }
-}
-
-/* Fills `before` for some rows of a chunk. */
+/* Fills `before` for the active tokens of some rows of a chunk, and clears dx of the others: their x is not used. */
 static void find_before(const frnn_backward *g, frnn_range steps, frnn_range rows) {
-    const size_t B = g->plan->B;
-    for (size_t b = rows.first; b < rows.last; b++) {
-        size_t last = g->previous[steps.first / g->steps * B + b];
-        for (size_t step = steps.first; step < steps.last; step++) {
-            g->before[(step - steps.first) * B + b] = last;
-            if (frnn_is_active(g->plan, g->tape, b, step)) last = step + 1;
-        }
-    }
-}
-
-/* Lists the active rows of a step. The others' output repeats the previous one or is zero. */
-static size_t list_rows(const frnn_backward *g, frnn_share share, size_t step, size_t *rows) {
     const frnn_plan *plan = g->plan;
-    const size_t row = plan->H * plan->kernels->size, offset = share.columns.first * plan->kernels->size;
-    const int repeats = g->gradients->dy && !plan->zero_output_for_mask;
-    size_t n = 0;
-    for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        const int active = frnn_is_active(plan, g->tape, b, step);
-        rows[n] = b;
-        n += (size_t)active;
-        if (!repeats || active) continue;
-        const char *dy = frnn_dy_at(g->gradients, b, step) + offset;
-        plan->kernels->add(share.columns.last - share.columns.first, dy, (char *)g->gradients->dh0 + b * row + offset);
-    }
-    return n;
-}
-
-/* x of masked steps is not used. */
-static void clear_dx(const frnn_backward *g, frnn_range steps, frnn_range rows) {
-    const size_t bytes = g->plan->I * g->plan->kernels->size;
+    const size_t bytes = plan->I * plan->kernels->size;
     for (size_t b = rows.first; b < rows.last; b++)
-        for (size_t step = steps.first; step < steps.last; step++)
-            if (!frnn_is_active(g->plan, g->tape, b, step)) memset(dx_at(g, b, step), 0, bytes);
+        for (size_t step = steps.first, run; step < steps.last; step += run) {
+            size_t *before = g->before + b * g->steps + (step - steps.first);
+            run = frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0);
+            if (frnn_is_active(plan, g->tape, b, step)) {
+                for (size_t i = 0; i < run; i++) before[i] = step + i;
+                if (step && !frnn_is_active(plan, g->tape, b, step - 1))
+                    before[0] = step - frnn_mask_run(plan, g->tape, b, step - 1, step, 1);
+            } else if (g->gradients->dx) {
+                memset(dx_at(g, b, plan->go_backwards ? step + run - 1 : step), 0, run * bytes);
+            }
+        }
 }
 
-static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_tokens *t) {
-    const frnn_gradients *out = g->gradients;
+/* A masked step's output repeats the one before: adds the gradients of all such outputs, in a chunk that begins at
+ * `first`, for the rows that are active after a step but not at it. */
+static void add_repeated(const frnn_backward *g, const frnn_back_step *s, size_t first, size_t n, const size_t *rows) {
+    const frnn_plan *plan = g->plan;
+    const size_t row = plan->H * plan->kernels->size, offset = s->share.columns.first * plan->kernels->size;
+    for (size_t i = 0; i < n; i++)
+        plan->kernels->add(s->share.columns.last - s->share.columns.first,
+                           frnn_mask_run(plan, g->tape, rows[i], s->step, s->step - first + 1, 1),
+                           frnn_dy_at(g->gradients, rows[i], s->step) + offset, -g->gradients->dy_time,
+                           (char *)g->gradients->dh0 + rows[i] * row + offset);
+}
+
+/* Lists the active rows of a step; bits: which ones, first in the chunk's first step. */
+static void list_rows(const frnn_backward *g, frnn_back_step *s, frnn_range steps, const uint8_t *bits) {
+    const size_t pitch = frnn_row_bits(s->share.rows.last - s->share.rows.first);
+    const uint8_t *now = bits + (s->step - steps.first) * pitch;
+    const uint8_t *after = s->step + 1 < steps.last ? now + pitch : NULL;
+    if (after && memcmp(now, after, pitch) == 0) return;
+    if (g->gradients->dy && !g->plan->zero_output_for_mask)
+        add_repeated(g, s, steps.first, frnn_list_rows(after, now, s->share.rows, s->rows), s->rows);
+    s->n = frnn_list_rows(now, NULL, s->share.rows, s->rows);
+}
+
+static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range rows, frnn_tokens *t) {
+    const frnn_plan *plan = g->plan;
+    const ptrdiff_t way = plan->go_backwards ? -1 : 1, x_time = way * g->tape->x_time;
+    const ptrdiff_t dx_time = way * (ptrdiff_t)(plan->I * plan->kernels->size);
+    void *const dtable = g->gradients->dtable;
     t->n = 0;
     t->later = g->tape->h0 != NULL;
-    for (size_t b = 0; b < g->plan->B; b++)
-        for (size_t step = steps.first; step < steps.last; step++) {
-            if (!frnn_is_active(g->plan, g->tape, b, step)) continue;
-            t->dz[t->n] = frnn_at(&g->dz, b, step);
-            t->x[t->n] = frnn_x_at(g->plan, g->tape, b, step);
-            t->h[t->n] = frnn_h_before(g, b, step);
-            t->later |= frnn_before(g, b, step) > 0;
-            if (out->dx) t->dx[t->n] = dx_at(g, b, step);
-            if (out->dtable) t->dx[t->n] = frnn_row_of_token(g->plan, g->tape, g->gates, out->dtable, b, step);
-            t->n++;
+    for (size_t b = rows.first; b < rows.last; b++)
+        for (size_t step = steps.first, run; step < steps.last; step += run) {
+            run = g->tape->mask ? frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0) : steps.last - step;
+            if (!frnn_is_active(plan, g->tape, b, step)) continue;
+            const char *dz = frnn_at(&g->dz, b, step), *x = frnn_x_at(plan, g->tape, b, step);
+            const char *h = frnn_h_before(g, b, step), *y = frnn_y_at(g->tape, b, step);
+            char *dx = g->gradients->dx ? dx_at(g, b, step) : NULL;
+            t->later |= run > 1 || frnn_before(g, b, step) > 0;
+            for (size_t i = t->n; i < t->n + run; i++) {
+                t->dz[i] = dz, t->x[i] = x, t->h[i] = h;
+                dz += g->dz.time, x += x_time, h = y, y += g->tape->y_time;
+            }
+            for (size_t i = t->n; dx && i < t->n + run; i++, dx += dx_time) t->dx[i] = dx;
+            for (size_t i = 0; dtable && i < run; i++)
+                t->dx[t->n + i] = frnn_row_of_token(plan, g->tape, g->gates, dtable, b, step + i);
+            t->n += run;
         }
 }
 
@@ -163,39 +176,50 @@ static void begin_states(const frnn_backward *g, frnn_share share, const void *l
     }
 }
 
+/* Every member's share of a block of rows, for the steps of a chunk, and then for the sums over its tokens. */
+static int go_through_block(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
+                            frnn_back_step *s, frnn_tokens *t, const frnn_way_back *way) {
+    const frnn_range part = frnn_part(rows.last - rows.first, frnn_team_size(team), member);
+    const frnn_range own = {rows.first + part.first, rows.first + part.last};
+    uint8_t *const bits = g->tape->mask ? g->bits + member * g->steps * frnn_row_bits(g->plan->B) : NULL;
+    s->share.rows = s->share.together ? rows : own;
+    s->n = 0;
+    for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) s->rows[s->n++] = b;
+    if (g->tape->mask) {
+        find_before(g, steps, own);
+        frnn_gather_mask(g->plan, g->tape, s->share.rows, steps, bits);
+        if (s->share.together && frnn_barrier(team)) return 1;
+    }
+    for (s->step = steps.last; s->step-- > steps.first;) {
+        if (g->tape->mask) list_rows(g, s, steps, bits);
+        if (way->step(g, team, member, s, way->cell)) return 1;
+    }
+    if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
+    list_tokens(g, steps, rows, t);
+    if (g->gradients->dx && multiply_dx(g, team, member, t)) return 1;
+    if (g->gradients->dtable) add_to_table(g, team, member, t);
+    return way->sum(g, team, member, t, way->cell);
+}
+
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way) {
     const frnn_plan *plan = g->plan;
     const frnn_gradients *out = g->gradients;
-    const size_t tokens = member * g->steps * plan->B;
-    const frnn_range own = frnn_part(plan->B, frnn_team_size(team), member);
+    const size_t tokens = member * g->steps * plan->B, blocks = row_blocks(plan->B);
     frnn_tokens t = {.dz = g->dz_rows + tokens, .x = g->x_rows + tokens, .h = g->h_rows + tokens, .dx = g->to + tokens};
     frnn_back_step s = {
         .share = share, .rows = g->rows + member * plan->B, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
-    if (g->tape->mask) find_previous(g, own);
     if (out->dtable && !out->accumulate) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, out->dh0);
     if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
     if (frnn_barrier(team)) return 1;
 
-    t.first = 1, t.later = 0, t.n = 0;
-    if (plan->T == 0) return way->sum(g, team, member, &t, way->cell); /* the sums are zeros */
-    for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first, t.first = 0) {
+    t.first = 1;
+    if (plan->T == 0 || plan->B == 0) return way->sum(g, team, member, &t, way->cell); /* the sums are zeros */
+    for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first) {
         steps.first = (steps.last - 1) / g->steps * g->steps;
-        if (g->tape->mask) {
-            find_before(g, steps, own);
-            if (out->dx) clear_dx(g, steps, own);
-            if (share.together && frnn_barrier(team)) return 1;
-        }
-        for (s.step = steps.last; s.step-- > steps.first;) {
-            s.n = list_rows(g, share, s.step, s.rows);
-            if (way->step(g, team, member, &s, way->cell)) return 1;
-        }
-        if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
-        list_tokens(g, steps, &t);
-        if (out->dx && multiply_dx(g, team, member, &t)) return 1;
-        if (out->dtable) add_to_table(g, team, member, &t);
-        if (way->sum(g, team, member, &t, way->cell)) return 1;
+        for (size_t i = 0; i < blocks; i++, t.first = 0)
+            if (go_through_block(g, team, member, steps, frnn_part(plan->B, blocks, i), &s, &t, way)) return 1;
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef FRNN_CELLS_BACKWARD_H
 #define FRNN_CELLS_BACKWARD_H
 
+#include "cells/runs.h"
 #include "cells/sequence.h"
 #include "cells/team.h"
 
@@ -13,15 +14,15 @@ typedef struct frnn_backward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     const frnn_gradients *gradients;
-    size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
-    size_t turned;    /* so many of these gates, the last ones, come first */
-    size_t steps;     /* of a chunk */
-    frnn_place dz;    /* (B, steps, ...) */
-    char *zeros;      /* whole panels over the larger of H and I */
-    char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
-    size_t *previous; /* (chunks, B): 1 + the last active step before a chunk, 0 if there is none */
-    size_t *before;   /* (steps, B): the same before every step of a chunk */
-    size_t *rows;     /* per member (B,) */
+    size_t gates;   /* the gradients of x's products are the first gates * H columns of dz */
+    size_t turned;  /* so many of these gates, the last ones, come first */
+    size_t steps;   /* of a chunk */
+    frnn_place dz;  /* (B, steps, ...) */
+    char *zeros;    /* whole panels over the larger of H and I */
+    char *wx_t;     /* (gates * H, I), packed; if dx is wanted */
+    size_t *before; /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
+    size_t *rows;   /* per member (B,) */
+    uint8_t *bits;  /* per member (steps, frnn_row_bits of B): which rows are active */
     const char **dz_rows, **x_rows, **h_rows; /* per member (steps * B,): the chunk's active tokens */
     char **to;                                /* per member (steps * B,) */
 } frnn_backward;
@@ -75,9 +76,9 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
  * step to call when it has read its own. */
 void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step);
 
-/* 1 + the last active step of a row before this one, 0 if there is none. */
+/* 1 + the last active step of a row before this active one, 0 if there is none. */
 static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {
-    return g->tape->mask ? g->before[step % g->steps * g->plan->B + b] : step;
+    return g->tape->mask ? g->before[b * g->steps + step % g->steps] : step;
 }
 
 /* The state h of a row before a step. */

@@ -28,6 +28,7 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
     f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
+    f.bits = frnn_take(l, tape->mask ? frnn_times(l, frnn_times(l, threads, f.steps), frnn_row_bits(plan->B)) : 0, 1);
     f.rows = frnn_take(l, tape->mask ? frnn_times(l, threads, plan->B) : 0, sizeof *f.rows);
     f.z = f.y;
     return f;
@@ -94,7 +95,8 @@ static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_r
                                          .N = columns,
                                          .first = panels.first,
                                          .last = panels.last,
-                                         .activation = FRNN_LINEAR}))
+                                         .activation = FRNN_LINEAR,
+                                         .pairs = f->pairs}))
             return 1;
         for (size_t i = 0; i < n; i++) s->outputs[i] += columns * k->size;
     }
@@ -107,22 +109,34 @@ static void list_table(const frnn_forward *f, const frnn_step *s) {
         s->x[i] = frnn_row_of_token(f->plan, f->tape, f->gates, f->tape->table, frnn_row_of(f, s, i), s->step);
 }
 
-/* Lists the active rows of a step and moves `state` on. */
-static void list_active(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
-    const size_t first = s->share.rows.first, count = s->share.rows.last - first;
-    size_t n = 0;
-    s->y = s->outputs;
-    for (size_t i = 0; i < count; i++, x += f->tape->x_batch, y += f->y.batch) {
-        /* Written in any case and kept if active: nobody could predict the branch. */
-        const int active = frnn_is_active(f->plan, f->tape, first + i, s->step);
-        s->rows[n] = first + i;
-        s->x[n] = x;
-        s->h[n] = s->state[i];
-        s->y[n] = y;
-        s->state[i] = active ? y : s->state[i];
-        n += (size_t)active;
+/* Where the rows of a masked step have left their states. */
+static void keep_states(const frnn_step *s) {
+    for (size_t i = 0; i < s->n; i++) s->state[s->rows[i] - s->share.rows.first] = s->y[i];
+}
+
+/* Lists the active rows of a step; bits: which ones, first in the chunk's first step. */
+static void list_active(const frnn_forward *f, frnn_step *s, size_t first, const uint8_t *bits) {
+    const size_t pitch = frnn_row_bits(s->share.rows.last - s->share.rows.first);
+    const uint8_t *now = bits + (s->step - first) * pitch;
+    const ptrdiff_t x_time = f->plan->go_backwards ? -f->tape->x_time : f->tape->x_time;
+    char *const y = frnn_at(&f->y, 0, s->step);
+    if (s->step > first && memcmp(now, now - pitch, pitch) == 0) {
+        char **const last = s->y; /* what that step wrote is this one's state */
+        s->y = s->h, s->h = last;
+        for (size_t i = 0; i < s->n; i++) {
+            s->x[i] += x_time;
+            s->y[i] = y + (ptrdiff_t)s->rows[i] * f->y.batch;
+        }
+        return;
     }
-    s->n = n;
+    keep_states(s);
+    s->n = frnn_list_rows(now, NULL, s->share.rows, s->rows);
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = s->rows[i];
+        s->x[i] = frnn_x_at(f->plan, f->tape, b, s->step);
+        s->h[i] = s->state[b - s->share.rows.first];
+        s->y[i] = y + (ptrdiff_t)b * f->y.batch;
+    }
 }
 
 /* The outputs of a chunk's masked steps: the previous ones, or zeros. */
@@ -130,13 +144,16 @@ static void repeat_outputs(const frnn_forward *f, frnn_share share, frnn_range s
     const size_t size = f->plan->kernels->size, offset = share.columns.first * size;
     const size_t bytes = (share.columns.last - share.columns.first) * size, row = f->plan->H * size;
     for (size_t b = share.rows.first; b < share.rows.last; b++)
-        for (size_t step = steps.first; step < steps.last; step++) {
+        for (size_t step = steps.first, run; step < steps.last; step += run) {
+            run = frnn_mask_run(f->plan, f->tape, b, step, steps.last - step, 0);
             if (frnn_is_active(f->plan, f->tape, b, step)) continue;
             const char *h0 = f->tape->h0 ? (const char *)f->tape->h0 + b * row : f->zeros;
-            const char *before = step ? frnn_at(&f->y, b, step - 1) : h0;
+            const char *before = (step ? frnn_at(&f->y, b, step - 1) : h0) + offset;
             char *y = frnn_at(&f->y, b, step) + offset;
-            if (f->plan->zero_output_for_mask) memset(y, 0, bytes);
-            else copy(y, before + offset, bytes);
+            for (size_t i = 0; i < run; i++, y += f->y.time) {
+                if (f->plan->zero_output_for_mask) memset(y, 0, bytes);
+                else copy(y, before, bytes);
+            }
         }
 }
 
@@ -167,22 +184,27 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
                    .x = f->x + member * f->steps * plan->B,
                    .h = f->hidden + member * plan->B,
                    .state = f->state + member * plan->B,
+                   .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
+    uint8_t *const bits = tape->mask ? f->bits + member * f->steps * frnn_row_bits(plan->B) : NULL;
 
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + f->chunk, plan->T);
         if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && project(f, team, member, steps, &s)) return 1;
+        if (tape->mask) frnn_gather_mask(plan, tape, share.rows, steps, bits);
+        s.n = 0;
         for (s.step = steps.first; s.step < steps.last; s.step++) {
             const char *x = frnn_x_at(plan, tape, first, s.step);
             char *y = frnn_at(&f->y, first, s.step);
-            if (tape->mask) list_active(f, &s, x, y);
+            if (tape->mask) list_active(f, &s, steps.first, bits);
             else list_all(f, &s, x, y);
             if (fused && tape->table) list_table(f, &s);
             if (recur(f, team, member, &s, cell)) return 1;
             if (share.together && frnn_barrier(team)) return 1;
         }
+        if (tape->mask) keep_states(&s);
         if (tape->y && tape->mask) repeat_outputs(f, share, steps);
         if (tape->y) continue;
         /* The next chunk uses the same memory. */

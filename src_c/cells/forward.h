@@ -7,6 +7,7 @@
 #ifndef FRNN_CELLS_FORWARD_H
 #define FRNN_CELLS_FORWARD_H
 
+#include "cells/runs.h"
 #include "cells/sequence.h"
 #include "cells/team.h"
 
@@ -22,6 +23,7 @@ typedef struct frnn_forward {
     void *h_last;                   /* (B, H) or NULL */
     size_t gates;                   /* the table has gates * H columns */
     frnn_projection projections[2]; /* the second may have no gates */
+    int pairs;                      /* the projection's matrix is packed in pairs */
     frnn_place y;                   /* (steps or T, B, H): outputs */
     frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */
     size_t steps;                   /* of a chunk at most: there is memory for so many */
@@ -33,6 +35,7 @@ typedef struct frnn_forward {
     char **hidden;                  /* per member (B,) */
     char **state;                   /* per member (B,): where each row's last state is */
     size_t *rows;                   /* per member (B,) */
+    uint8_t *bits;                  /* per member (steps, frnn_row_bits of B): which rows are active */
 } frnn_forward;
 
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */

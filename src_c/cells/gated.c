@@ -84,7 +84,7 @@ frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_kernels *k = plan->kernels;
     for (int i = 0; i < MATRICES; i++) frnn_pack_gates(k, &m.from[i], m.packed[i]);
     memcpy(w.start, w.together.b, frnn_panels(k, w.together.gates_x * plan->H) * k->panel * k->size);
-    k->add(cell->together * plan->H, w.together.b_h, w.start); /* the others come after these */
+    k->add(cell->together * plan->H, 1, w.together.b_h, 0, w.start); /* the others come after these */
     return FRNN_OK;
 }
 
@@ -519,7 +519,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
         const char *factors = (const char *)g->common.tape->dropout + (gate + j) * plan->B * row;
         for (size_t i = 0; i < s->n; i++) {
             k->multiply(plan->H, s->to[i], factors + s->rows[i] * row, s->to[i]);
-            k->add(plan->H, s->to[i], rows->dh[i]);
+            k->add(plan->H, 1, s->to[i], 0, rows->dh[i]);
             s->dz[i] += row;
         }
     }

@@ -15,6 +15,16 @@ void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, 
     }
 }
 
+void frnn_pack_pairs(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
+    const size_t pair = frnn_pair_width(k, N);
+    const char *from = w;
+    memset(packed, 0, (K + 1) / 2 * pair * k->size);
+    for (size_t i = 0; i < K; i++) {
+        char *to = (char *)packed + (i / 2 * pair + i % 2) * k->size;
+        for (size_t n = 0; n < N; n++, from += k->size, to += 2 * k->size) memcpy(to, from, k->size);
+    }
+}
+
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
                    const size_t *order, size_t rows, void *transposed) {
     const frnn_range panels = frnn_part(frnn_panels(k, K), frnn_team_size(team), member);

@@ -7,6 +7,12 @@
 /* packed: the panels of the dense K x N matrix w. */
 void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
 
+/* The same in pairs, N being half a panel at most, and the elements that a pair of rows takes. */
+static inline size_t frnn_pair_width(const frnn_kernels *k, size_t N) {
+    return 2 * N <= k->lanes ? k->lanes : k->panel;
+}
+void frnn_pack_pairs(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
+
 /* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
  * interrupted. Nonzero: the team is stopping. */
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,

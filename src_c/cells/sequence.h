@@ -8,6 +8,10 @@
 /* Tokens of a chunk. Fewer would send the weights through the cache too often, forward and in the gradients' sums. */
 enum { FRNN_LEAST_TOKENS = 96, FRNN_LEAST_TOKENS_BACKWARD = 256 };
 
+/* Rows that go through time together. What a step of more writes would have left the second-level cache when the next one
+ * reads it. */
+enum { FRNN_MOST_ROWS = 256 };
+
 /* Steps per chunk, from the elements of a token and the rows that go through it together. */
 size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens);
 

@@ -15,11 +15,21 @@
 /* Weights that a step can go through without the help of a projection. */
 static const size_t FUSED_BYTES = 256 * 1024;
 
-/* ---- prepared weights: bias | wx | wh, each padded to whole panels ---- */
+/* ---- prepared weights: bias | wx | wh, each padded to whole panels | wx in pairs, if that pays ---- */
+
+/* Inputs from which on a projection by pairs gains more than both products in one step do: with units that leave half
+ * of a vector idle, and with others. */
+static const size_t PAIRED_INPUTS = 64, PAIRED_INPUTS_OF_MANY = 256;
 
 typedef struct weights {
-    void *b, *wx, *wh;
+    void *b, *wx, *wh, *pairs;
 } weights;
+
+static int is_paired(const frnn_plan *plan) {
+    const size_t columns = 2 * plan->H;
+    return columns <= plan->kernels->panel
+           && plan->I >= (columns <= plan->kernels->lanes ? PAIRED_INPUTS : PAIRED_INPUTS_OF_MANY);
+}
 
 static weights lay_out_weights(const frnn_plan *plan, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
@@ -28,6 +38,8 @@ static weights lay_out_weights(const frnn_plan *plan, frnn_layout *l) {
     w.b = frnn_take(l, row, k->size);
     w.wx = frnn_take(l, frnn_times(l, row, plan->I), k->size);
     w.wh = frnn_take(l, frnn_times(l, row, plan->H), k->size);
+    w.pairs = frnn_take(l, is_paired(plan) ? frnn_times(l, plan->I / 2 + plan->I % 2, frnn_pair_width(k, plan->H)) : 0,
+                        k->size);
     return w;
 }
 
@@ -53,6 +65,7 @@ frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const
     if (b) memcpy(w.b, b, plan->H * k->size);
     frnn_pack_matrix(k, wx, plan->I, plan->H, w.wx);
     frnn_pack_matrix(k, wh, plan->H, plan->H, w.wh);
+    if (is_paired(plan)) frnn_pack_pairs(k, wx, plan->I, plan->H, w.pairs);
     return FRNN_OK;
 }
 
@@ -83,7 +96,8 @@ typedef struct forward {
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l) {
     forward f = {.common = frnn_lay_out_forward(plan, tape, 1, l), .w = weights_in(plan, tape->prepared)};
-    f.common.projections[0] = (frnn_projection){f.w.wx, f.w.b, 1};
+    f.common.pairs = is_paired(plan);
+    f.common.projections[0] = (frnn_projection){f.common.pairs ? f.w.pairs : f.w.wx, f.w.b, 1};
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, plan->H) : 0, plan->kernels->size);
     return f;
 }
@@ -91,7 +105,7 @@ static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frn
 /* Whether a step computes x wx too, instead of a projection of the whole chunk: fewer tiles, each twice as long. Pays
  * when a step's rows fill a tile and all weights stay in the second-level cache. */
 static int is_fused(const frnn_plan *plan, frnn_share share) {
-    return share.rows.last - share.rows.first >= plan->kernels->tile
+    return !is_paired(plan) && share.rows.last - share.rows.first >= plan->kernels->tile
            && (plan->I + plan->H) * plan->H * plan->kernels->size <= FUSED_BYTES;
 }
 
@@ -129,9 +143,16 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
 static void forward_member(frnn_team *team, size_t member, void *job) {
     const forward *f = job;
     const frnn_plan *plan = f->common.plan;
-    const frnn_share share = frnn_share_of(plan, 1, frnn_team_size(team), member, !f->common.tape->dropout);
-    const int fused = f->common.tape->table || is_fused(plan, share);
-    frnn_go_forward(&f->common, team, member, share, fused, recur, f);
+    const frnn_share all = frnn_share_of(plan, 1, frnn_team_size(team), member, !f->common.tape->dropout);
+    const size_t rows = all.rows.last - all.rows.first;
+    const size_t blocks = all.together ? 1 : (rows + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS;
+    for (size_t i = 0; i < blocks; i++) {
+        const frnn_range block = frnn_part(rows, blocks, i);
+        frnn_share share = all;
+        share.rows = (frnn_range){all.rows.first + block.first, all.rows.first + block.last};
+        const int fused = f->common.tape->table || is_fused(plan, share);
+        if (frnn_go_forward(&f->common, team, member, share, fused, recur, f)) return;
+    }
 }
 
 frnn_status frnn_simple_rnn_forward_scratch_size(const frnn_plan *plan, const frnn_tape *tape, size_t *bytes) {

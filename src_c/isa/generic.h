@@ -15,6 +15,8 @@
  *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
  *   v_below(a, t)              lanes of a where a < t, else 0
  *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
+ *   v_pair(p)                  p0 p1 p0 p1 ...; v_single(p): p0 0 p0 0 ..., where p1 is not read
+ *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
  *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
@@ -66,6 +68,20 @@
     } \
     static inline v_##T v_positive_##T(v_##T a, v_##T b) { \
         return (v_##T)((v_int_##T)(a > 0) & (v_int_##T)b); \
+    } \
+    static inline v_##T v_pair_##T(const REAL *p) { \
+        v_##T a; \
+        for (int i = 0; i < COUNT; i++) a[i] = p[i % 2]; \
+        return a; \
+    } \
+    static inline v_##T v_single_##T(const REAL *p) { \
+        v_##T a = {0}; \
+        for (int i = 0; i < COUNT; i += 2) a[i] = *p; \
+        return a; \
+    } \
+    static inline v_##T v_fold_##T(v_##T a) { \
+        for (int i = 0; i < COUNT / 2; i++) a[i] = a[2 * i] + a[2 * i + 1]; \
+        return a; \
     }
 /* clang-format on */
 

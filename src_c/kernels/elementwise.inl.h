@@ -59,16 +59,18 @@ static void F(multiply)(size_t n, const void *a, const void *b, void *c) {
     }
 }
 
-static void F(add)(size_t n, const void *a, void *c) {
+static void F(add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c) {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t some = F(lanes_left)(n, i);
-        const VEC sum = F(load_some)((const REAL *)c + i, some) + F(load_some)((const REAL *)a + i, some);
+        const char *row = (const char *)((const REAL *)a + i);
+        VEC sum = F(load_some)((const REAL *)c + i, some);
+        for (size_t r = 0; r < rows; r++, row += stride) sum = sum + F(load_some)((const REAL *)row, some);
         F(store_some)((REAL *)c + i, sum, some);
     }
 }
 
 static void F(add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column) {
-    for (size_t r = 0; r < rows; r++) F(add)(n, (const REAL *)a[r] + a_column, (REAL *)c[r] + c_column);
+    for (size_t r = 0; r < rows; r++) F(add)(n, 1, (const REAL *)a[r] + a_column, 0, (REAL *)c[r] + c_column);
 }
 
 static void F(sum)(size_t n, const void *panel, void *sum) {

@@ -210,6 +210,10 @@ static void F(panels_backwards)(const frnn_product *g) {
 enum { F(NEAR) = 24 * 1024, F(MANY) = 4 };
 
 static void F(product)(const frnn_product *g) {
+    if (g->pairs) {
+        F(product_of_pairs)(g);
+        return;
+    }
     const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL),
                  tiles = (g->rows + ROWS - 1) / ROWS;
     if (tiles <= 1 || panel_bytes * F(MANY) >= F(NEAR) || g->last - g->first < F(MANY)) {

@@ -2,9 +2,10 @@
  *
  * Matrices reach a kernel as arrays of row pointers, so that rows may lie anywhere: batch-major tensors are used in
  * place, and a step of a masked batch lists its active rows only. The right-hand matrix of a product is *packed*:
- * cut into panels of `panel` columns, each stored row after row, the last one padded with zeros.
- * Products add one term after the other in the order of k, whatever the tile: the bits of a row do not depend on the
- * rows beside it. Preconditions are asserted; kernels cannot fail. */
+ * cut into panels of `panel` columns, each stored row after row, the last one padded with zeros. With at most half a
+ * panel's columns it may be packed in *pairs* instead: two rows side by side, column by column, padded to whole vectors.
+ * Products add one term after the other in the order of k (pairs: the even ones and the odd ones), whatever the tile: the
+ * bits of a row do not depend on the rows beside it. Preconditions are asserted; kernels cannot fail. */
 #ifndef FRNN_KERNELS_H
 #define FRNN_KERNELS_H
 
@@ -41,6 +42,7 @@ typedef struct frnn_product {
     frnn_activation activation;
     frnn_ahead *ahead; /* or NULL */
     int backwards;     /* from the last panel to the first: what the last product used of b is still in cache */
+    int pairs;         /* b is packed in pairs; then there is one term, one panel and no activation */
 } frnn_product;
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */
@@ -85,6 +87,7 @@ struct frnn_kernels {
     const char *isa;
     frnn_dtype dtype;
     size_t size;  /* bytes of an element */
+    size_t lanes; /* elements of a vector */
     size_t panel; /* columns of a packed panel */
     size_t tile;  /* rows of a register tile */
 
@@ -108,8 +111,9 @@ struct frnn_kernels {
     void (*differentiate)(frnn_activation activation, size_t rows, size_t column, size_t n, const void *const *dh,
                           const void *const *dy, const void *const *y, void *const *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
-    void (*add)(size_t n, const void *a, void *c);                     /* c += a */
-    /* The same for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */
+    /* c += a, for the rows a one after the other; stride: bytes */
+    void (*add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c);
+    /* c += a for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */
     void (*add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column);
 
     /* One step of a gated cell and the way back; the equations stand in gru.inl.h and lstm.inl.h. */

@@ -10,6 +10,8 @@
 
 #include "kernels/activations.inl.h"
 #include "kernels/elementwise.inl.h"
+#include "kernels/pairs.inl.h"
+
 #include "kernels/gemm.inl.h"
 #include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
@@ -23,6 +25,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .isa = FRNN_STRING(FRNN_ISA_NAME),
     .dtype = DTYPE,
     .size = sizeof(REAL),
+    .lanes = LANES,
     .panel = PANEL,
     .tile = ROWS,
     .product = F(product),

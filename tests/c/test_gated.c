@@ -476,6 +476,9 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         columns.I = 0, columns.V = 2;
         check_call(kernels, &columns, 2);
         if (effort == QUICK) continue;
+        options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
+        many.T = 3, many.I = 40;
+        check_call(kernels, &many, 3);
         rows.mask = rows.dropout = rows.zero_output_for_mask = rows.go_backwards = 1;
         check_call(kernels, &rows, 3);
         columns.mask = 1, columns.V = 0, columns.I = 120;

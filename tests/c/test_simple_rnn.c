@@ -58,6 +58,23 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         check_sizes(kernels, B, 1 + B % 3, 5, P);
         check_sizes(kernels, B, 1 + B % 3, 6, P + 3);
     }
+    /* So few units that two rows of the kernel fit a panel, and too many; tiles of all heights. */
+    for (size_t H = 1; H <= P / 2 + 1; H++) {
+        for (size_t I = 63; I < 67; I++) check_sizes(kernels, random_below(16), 1 + I % 3, I, H);
+        for (size_t I = 255; I < 258; I++) check_sizes(kernels, random_below(16), 1, I, H);
+    }
+    /* Masks that are read eight steps and eight rows at a time, with runs across all of that. */
+    for (int mask = 0; mask < MASK_KINDS * (effort == FULL ? 12 : 4); mask++) {
+        const size_t B = random_below(28), T = 1 + random_below(60), I = 1 + random_below(3), H = 1 + random_below(9);
+        options o = random_options(B, T, I, H);
+        o.mask = (mask_kind)(mask % MASK_KINDS);
+        o.dy = 1; /* the last state's gradient alone would vanish on the way */
+        if (o.activation == FRNN_LINEAR) o.activation = FRNN_TANH; /* and all of them grow */
+        guard_at_end((int)random_below(2));
+        check_call(kernels, &o, 1);
+    }
+    /* More rows than go through time together. */
+    for (size_t B = 256; B <= (effort == FULL ? 600 : 257); B += B == 256 ? 1 : 343) check_sizes(kernels, B, 5, 2, 3);
     /* Sequences of more than one chunk of time, with masks across their borders. */
     for (int mask = 0; mask < MASK_KINDS; mask++) {
         options o = random_options(4, effort == FULL ? 310 : 120, effort == FULL ? 40 : 24, 66);

@@ -142,6 +142,11 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         o = (options){.B = 9, .T = 150, .I = 11, .H = 33, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1};
         o.mask = TRAILING;
         check_call(kernels, &o, 3);
+        /* Blocks of rows, with few columns and many inputs. */
+        o = (options){.B = 600, .T = 3, .I = 70, .H = 3, .activation = FRNN_RELU, .bias = 1, .dy = 1, .dx = 1};
+        check_call(kernels, &o, 3);
+        o.mask = RANDOM;
+        check_call(kernels, &o, 3);
     }
     test_callers_at_the_same_time(kernels);
     if (CAN_FORK) test_fork(kernels);
