@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastrnn import _core
+
 Array: TypeAlias = NDArray[Any]
 Axes: TypeAlias = tuple[str, ...]
 Shape: TypeAlias = tuple[int | None, ...]
@@ -56,9 +58,10 @@ def mask(value: ArrayLike | None, lengths: ArrayLike | None, batch: int, time: i
     _check_shape("lengths", found, ("batch",), (batch,))
     if found.dtype.kind not in "iu" and found.size:
         raise TypeError(f"lengths must hold integers, got {found.dtype}")
-    if found.size and (found.min() < 0 or found.max() > time):
+    used = np.empty((batch, time), np.uint8)
+    if not _core.fill_mask(found.astype(np.float64), used):
         raise ValueError(f"lengths must be from 0 to {time}, got {found.min()} to {found.max()}")
-    return (np.arange(time) < found[:, None]).view(np.uint8)
+    return used
 
 
 def states(name: str, value: States, dtype: np.dtype[Any], batch: int, units: Sequence[int]) -> tuple[Array, ...]:

@@ -36,6 +36,12 @@ def may_go_on(thread: int) -> None: ...
 def free_spare() -> int:
     """Give the blocks that wait for the next call back to the system, and return how many bytes those are."""
 
+def fill_mask(lengths: _Array, mask: _Array) -> bool:
+    """Write ones into the first lengths[b] elements of each row of a mask, zeros into the others.
+
+    The lengths are of float64, the mask (B, T) of uint8. False: a length is not from 0 to T, the mask is unfinished.
+    """
+
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
 
 @final

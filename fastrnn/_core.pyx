@@ -272,6 +272,31 @@ def activate(str activation not None, x, out):
         release(&a)
 
 
+def fill_mask(lengths, mask):
+    cdef arrays a
+    cdef const double *counts
+    cdef uint8_t *row
+    cdef Py_ssize_t[2] shape = [len(lengths), -1]
+    cdef Py_buffer *view
+    cdef Py_ssize_t b, T
+    cdef bint fits = True
+    a.count, a.code, a.size = 0, c"d", 8
+    try:
+        counts = <const double *> vector(&a, lengths, "lengths", READ, shape[0])
+        view = take(&a, mask, "mask", WRITE, 2, shape, MASK)
+        row, T = <uint8_t *> view.buf, view.shape[1]
+        for b in range(shape[0]):
+            fits = 0 <= counts[b] <= <double> T
+            if not fits:
+                break
+            memset(row, 1, <size_t> counts[b])
+            memset(row + <size_t> counts[b], 0, <size_t> T - <size_t> counts[b])
+            row += T
+    finally:
+        release(&a)
+    return fits
+
+
 # ---- weights ----
 
 cdef class Weights:
@@ -299,8 +324,8 @@ cdef class Weights:
         cdef size_t bytes
         cdef const_pointer[3] from_
         self.cell = cell
-        self.code = c"d" if memoryview(kernel).format == "d" else c"f"
-        self.size = 8 if self.code == c"d" else 4
+        self.size = kernel.itemsize
+        self.code = c"d" if self.size == 8 else c"f"
         self.kernels = api.kernels(isa, FRNN_F64 if self.code == c"d" else FRNN_F32)
         self.isa = isa.decode()
         self.biased = bias is not None

@@ -161,6 +161,9 @@ class Keep(NamedTuple):
     checkpoint: bool = False
 
 
+EVERYTHING = Keep()
+
+
 class Arrays(NamedTuple):
     """A call's arrays as they came."""
 
@@ -226,6 +229,15 @@ def plain(weights: _core.Weights, options: Options, x: Any) -> Array | None:
         weights, x, options.activation, options.recurrent_activation, options.go_backwards, options.return_sequences,
         WORTH_ALIGNING,
     )  # fmt: skip
+
+
+def plain_with_tape(weights: _core.Weights, options: Options, x: ArrayLike) -> tuple[Array, Tape] | None:
+    """Return the same with a tape, if that needs no more than every step's output."""
+    y = plain(weights, options, x) if options.return_sequences and not weights.kept else None
+    if y is None or not isinstance(x, np.ndarray):
+        return None
+    y.setflags(write=False)
+    return y, Tape(weights, x, y, None, (None,), x.shape[1], False, None, None, None, KeptOptions.of(options))
 
 
 def run(

@@ -67,8 +67,9 @@ class KeptOptions(NamedTuple):
     def of(cls, options: Options) -> Self:
         """Copy options, such as a layer."""
         o = options
-        flags = o.return_sequences, o.go_backwards, o.zero_output_for_mask, o.use_bias
-        return cls(o.activation, o.recurrent_activation, *flags)
+        return cls(
+            o.activation, o.recurrent_activation, o.return_sequences, o.go_backwards, o.zero_output_for_mask, o.use_bias
+        )
 
 
 class Gradients(NamedTuple):

@@ -137,10 +137,10 @@ class Layer(ABC):
             If the layer is not built, or the number, a shape or a type is wrong.
         """
         self._must_be_built()
-        if len(weights) != len(self._arrays):
-            names = ", ".join(self._arrays)
-            raise ValueError(f"weights must be {len(self._arrays)} arrays ({names}), got {len(weights)}")
-        self._assign(dict(zip(self._arrays, weights, strict=True)))
+        arrays = self._arrays
+        if len(weights) != len(arrays):
+            raise ValueError(f"weights must be {len(arrays)} arrays ({', '.join(arrays)}), got {len(weights)}")
+        self._assign(dict(zip(arrays, weights)))  # noqa: B905  (as many)
 
     def count_params(self) -> int:
         """Return the number of values in all weights."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
-from fastrnn.functional._call import SEQUENCES, Keep, Output, documented
+from fastrnn.functional._call import EVERYTHING, SEQUENCES, Keep, Output, documented
 from fastrnn.functional._tape import Gradients
 from fastrnn.layers import tokens
 from fastrnn.layers.base import Layer
@@ -144,7 +144,8 @@ class OverTime(Layer):
 
         {recording}
         """
-        output, states, tape = self._call(x, initial_state, mask, lengths, training, Keep(tbptt, bool(checkpoint)))
+        keep = EVERYTHING if tbptt is None and not checkpoint else Keep(tbptt, bool(checkpoint))
+        output, states, tape = self._call(x, initial_state, mask, lengths, training, keep)
         return self._deliver(output, states), tape
 
     def backward(

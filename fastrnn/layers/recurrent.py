@@ -11,7 +11,17 @@ from fastrnn import _check, constraints, initializers, regularizers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
 from fastrnn.constraints import Constraint
-from fastrnn.functional._call import Cell, Dropout, Keep, activation_name, plain, run, step
+from fastrnn.functional._call import (
+    EVERYTHING,
+    Cell,
+    Dropout,
+    Keep,
+    activation_name,
+    plain,
+    plain_with_tape,
+    run,
+    step,
+)
 from fastrnn.functional._tape import Gradients, backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers import tokens
@@ -245,23 +255,20 @@ class Recurrent(OverTime):
         rows = tokens.gather(self, x, training) if isinstance(x, Tokens) else None
         weights = self._prepare() if rows is None else rows.weights
         values: Any = x if rows is None else rows.x
-        is_plain = initial_state is mask is lengths is None and keep is None and into is None
-        if is_plain and not (training or self.return_state or self.stateful):
-            output = plain(weights, self, values)
-            if output is not None:
-                return output, (), None
+        dropout = self._dropout_for(training) if rows is None else rows.dropout
+        want_state = self.return_state or self.stateful
+        is_plain = initial_state is mask is lengths is None and dropout is None and into is None
+        if is_plain and not want_state:
+            if keep is None:
+                output = plain(weights, self, values)
+                if output is not None:
+                    return output, (), None
+            elif keep is EVERYTHING and rows is None:
+                both = plain_with_tape(weights, self, values)
+                if both is not None:
+                    return both[0], (), both[1]
         output, states, tape = run(
-            weights,
-            self,
-            values,
-            initial_state,
-            mask,
-            lengths,
-            self._dropout_for(training) if rows is None else rows.dropout,
-            self.return_state or self.stateful,
-            keep,
-            None,
-            into,
+            weights, self, values, initial_state, mask, lengths, dropout, want_state, keep, None, into
         )
         return output, states, tape if rows is None or keep is None else TokenTape.of(x, rows, tape)
 
