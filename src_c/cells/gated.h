@@ -28,6 +28,9 @@ typedef struct frnn_gated_weights {
     char *start; /* like together.b: b + b_h */
 } frnn_gated_weights;
 
+/* Where they lie in prepared memory. */
+frnn_gated_weights frnn_gated_weights_in(const frnn_gated *cell, const frnn_plan *plan, const void *prepared);
+
 typedef struct frnn_gated_forward {
     frnn_forward common;
     const frnn_gated *cell;

@@ -1,0 +1,294 @@
+/* GRU and LSTM back through time. */
+#include "cells/gated.h"
+#include "cells/gates.h"
+#include "cells/packing.h"
+
+enum { BACK_GATES, BACK_H, BACK_C, BACK_NEXT_C, BACK_DROPOUT, BACK_DY, BACK_DH, BACK_DC, BACK_DZ, BACK_RH, BACK_LISTS };
+
+/* Gates whose gradients stand side by side are summed together, unless dropout gives each a left-hand side of its own. */
+static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn_layout *l) {
+    const frnn_gated *cell = g->cell;
+    const frnn_plan *plan = g->common.plan;
+    const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size;
+    char *const db_h = out->db && cell->has_u ? (char *)out->db + N * size : NULL;
+    for (size_t gate = 0, more; gate < cell->gates; gate += more) {
+        more = gate >= cell->together ? cell->gates - gate : g->common.tape->dropout ? 1 : cell->together;
+        const size_t columns = more * H, at = gate * H * size;
+        const size_t dz_x = frnn_dz_of_x(cell, gate), dz_h = frnn_dz_of_h(cell, gate);
+        char *const dwx = (char *)out->dwx + at, *const dwh = (char *)out->dwh + at;
+        void *const db = out->db ? (char *)out->db + at : NULL, *const db_at = db_h ? db_h + at : NULL;
+        const int accumulate = out->accumulate;
+        if (dz_x == dz_h) {
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, I, H, columns, N, dwx, dwh, db, db_at, accumulate, l), gate, dz_x};
+        } else {
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, I, 0, columns, N, dwx, NULL, db, NULL, accumulate, l), gate, dz_x};
+            g->sums[g->count++] = (frnn_gated_sum){
+                frnn_lay_out_outer_sums(plan, 0, H, columns, N, NULL, dwh, db_at, NULL, accumulate, l), gate, dz_h};
+        }
+    }
+}
+
+static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                            const frnn_gradients *gradients, frnn_layout *l) {
+    const frnn_kernels *k = plan->kernels;
+    const size_t size = k->size, H = plan->H, width = frnn_pitch(plan, frnn_times(l, cell->dz, H));
+    const size_t columns = frnn_times(l, frnn_panels(k, H), k->panel), matrix = frnn_times(l, columns, H);
+    frnn_gated_backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, cell->gates, width, l),
+                             .cell = cell,
+                             .w = frnn_gated_weights_in(cell, plan, tape->prepared)};
+    const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
+    g.common.turned = cell->gates - cell->together;
+    g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
+    g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
+    g.wh_t = frnn_take(l, frnn_times(l, matrix, cell->has_rh ? cell->together : cell->gates), size);
+    g.wh_candidate_t = frnn_take(l, cell->has_rh ? matrix : 0, size);
+    g.rh = frnn_place_by_sequence(plan, g.common.steps, H, frnn_take(l, cell->has_rh ? states : 0, size));
+    g.dropped = frnn_take(l, tape->dropout ? states : 0, size);
+    g.undropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, H) : 0, size);
+    g.lists = frnn_take(l, frnn_times(l, frnn_times(l, frnn_most_members(plan), BACK_LISTS), plan->B), sizeof *g.lists);
+    g.left =
+        frnn_take(l, frnn_times(l, frnn_most_members(plan), frnn_times(l, g.common.steps, plan->B)), sizeof *g.left);
+    lay_out_sums(&g, gradients, l);
+    return g;
+}
+
+/* Asks for what some units need of a row's token in the tape, a step before they do. Of c, which is needed as the state
+ * before a step too, that is one step earlier. */
+static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t step, size_t b) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gated *cell = g->cell;
+    const size_t size = plan->kernels->size, row = plan->H * size,
+                 token = frnn_pitch(plan, cell->kept * plan->H) * size;
+    const size_t first = columns.first * size, bytes = (columns.last - columns.first) * size;
+    const size_t ahead = cell->has_c ? 2 : 1, together = cell->together;
+    const char *tape = g->common.tape->gates;
+    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + together * first, together * bytes);
+    for (size_t part = together; part < cell->kept && step >= ahead; part++)
+        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + part * row + first, bytes);
+}
+
+void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows) {
+    if (rows->ahead) return;
+    frnn_fetch_ahead(&g->common, s->share, s->step);
+    for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, s->step, s->rows[i]);
+}
+
+int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                             const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
+                             void *const *to) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_kernels *k = plan->kernels;
+    const frnn_range panels = s->share.panels;
+    const size_t row = plan->H * k->size, dz = frnn_dz_of_h(g->cell, gate) * row;
+    const int dropped = g->common.tape->dropout && !to;
+    frnn_product product = {.start = to || dropped ? g->common.zeros : NULL,
+                            .ahead = rows->ahead,
+                            .c = to ? to : rows->dh,
+                            .rows = s->n,
+                            .N = plan->H,
+                            .first = panels.first,
+                            .last = panels.last,
+                            .activation = FRNN_LINEAR,
+                            .backwards = s->step % 2};
+    for (size_t i = 0; i < s->n; i++) s->dz[i] = (const char *)rows->dz[i] + dz;
+    if (!dropped) {
+        product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t, gates * plan->H};
+        return frnn_multiply(team, member, k, product);
+    }
+    for (size_t i = 0; i < s->n; i++) s->to[i] = g->undropped + s->rows[i] * row;
+    product.c = (void *const *)s->to;
+    for (size_t j = 0; j < gates; j++) {
+        /* The gate's rows of wh^T, panel by panel. */
+        for (size_t panel = panels.first; panel < panels.last; panel++) {
+            const size_t skipped = (panel * (gates - 1) + j) * plan->H;
+            product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t + skipped * k->panel * k->size, plan->H};
+            product.first = panel, product.last = panel + 1;
+            if (frnn_multiply(team, member, k, product)) return 1;
+        }
+        const char *factors = (const char *)g->common.tape->dropout + (gate + j) * plan->B * row;
+        for (size_t i = 0; i < s->n; i++) {
+            k->multiply(plan->H, s->to[i], factors + s->rows[i] * row, s->to[i]);
+            k->add(plan->H, 1, s->to[i], 0, rows->dh[i]);
+            s->dz[i] += row;
+        }
+    }
+    return 0;
+}
+
+/* The same for products to ask for. */
+static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gradients *out = g->common.gradients;
+    const frnn_tape *tape = g->common.tape;
+    const size_t size = plan->kernels->size, row = plan->H * size, first = s->share.rows.first;
+    const size_t token = frnn_pitch(plan, g->cell->kept * plan->H) * size;
+    frnn_ahead a = {.count = s->share.rows.last - first};
+    if (s->step >= 1) {
+        a.next = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token,
+        a.end = a.next + a.count * token;
+        if (out->dy) a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, s->step - 1), out->dy_batch, row};
+    }
+    if (s->step >= 2) {
+        const char *c = (const char *)tape->gates + ((s->step - 2) * plan->B + first) * token + g->cell->gates * row;
+        a.rows[1] = (struct frnn_ahead_rows){frnn_y_at(tape, first, s->step - 2), tape->y_batch, row};
+        if (g->cell->has_c) a.rows[2] = (struct frnn_ahead_rows){c, (ptrdiff_t)token, row};
+    }
+    return a;
+}
+
+static int step_back(const frnn_backward *common, frnn_team *team, size_t member, const frnn_back_step *s,
+                     const void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_gated *cell = g->cell;
+    const frnn_plan *plan = common->plan;
+    const frnn_tape *tape = common->tape;
+    const frnn_gradients *out = common->gradients;
+    const size_t row = plan->H * plan->kernels->size,
+                 token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
+    char **const lists = g->lists + member * BACK_LISTS * plan->B;
+    frnn_ahead ahead = ahead_of(g, s);
+    char *const gates_of_step = (char *)tape->gates + s->step * plan->B * token;
+    char *const dz = frnn_at(&common->dz, 0, s->step), *const rh = frnn_at(&g->rh, 0, s->step);
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = s->rows[i];
+        char **const at = lists + i;
+        char *const gates = gates_of_step + b * token;
+        at[BACK_GATES * plan->B] = gates;
+        at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, s->step);
+        at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, s->step);
+        at[BACK_DH * plan->B] = (char *)out->dh0 + b * row;
+        at[BACK_DZ * plan->B] = dz + (ptrdiff_t)b * common->dz.batch;
+        at[BACK_RH * plan->B] = rh + (ptrdiff_t)b * g->rh.batch;
+        if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
+        if (!cell->has_c) continue;
+        const size_t before = frnn_before(common, b, s->step), c = cell->gates * row;
+        at[BACK_NEXT_C * plan->B] = gates + c;
+        at[BACK_C * plan->B] = before     ? (char *)tape->gates + ((before - 1) * plan->B + b) * token + c
+                               : tape->c0 ? (char *)tape->c0 + b * row
+                                          : common->zeros;
+        at[BACK_DC * plan->B] = (char *)out->dc0 + b * row;
+    }
+#define LIST(which) ((void *const *)(lists + (which) * plan->B))
+#define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
+    frnn_gated_rows rows = {.rows = s->n,
+                            .H = plan->H,
+                            .first = s->share.panels.first,
+                            .last = s->share.panels.last,
+                            .gates = LIST(BACK_GATES),
+                            .h = INPUT(BACK_H),
+                            .c = INPUT(BACK_C),
+                            .dropout = tape->dropout ? INPUT(BACK_DROPOUT) : NULL,
+                            .next_c = LIST(BACK_NEXT_C),
+                            .rh = LIST(BACK_RH),
+                            .dy = out->dy ? INPUT(BACK_DY) : NULL,
+                            .dh = LIST(BACK_DH),
+                            .dc = LIST(BACK_DC),
+                            .dz = LIST(BACK_DZ),
+                            .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL,
+                            .activation = plan->activation,
+                            .recurrent_activation = plan->recurrent_activation};
+#undef LIST
+#undef INPUT
+    return cell->step_back(g, team, member, s, &rows);
+}
+
+/* What a chunk's tokens multiplied some gates' wh by: h', r h', or h' times the dropout of a gate. NULL: zeros. */
+static int list_left(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_gated_sum *sum,
+                     const frnn_tokens *t, const char ***left) {
+    const frnn_plan *plan = g->common.plan;
+    const size_t row = plan->H * plan->kernels->size;
+    const char *dropout = g->common.tape->dropout;
+    *left = NULL;
+    if (!t->later || sum->sums.H == 0) return 0;
+    if (!(sum->gate >= g->cell->together && g->cell->has_rh) && !dropout) {
+        *left = t->h;
+        return 0;
+    }
+    *left = g->left + member * g->common.steps * plan->B;
+    if (sum->gate >= g->cell->together && g->cell->has_rh) {
+        for (size_t i = 0; i < t->n; i++)
+            (*left)[i] = g->rh.first + (t->dz[i] - g->common.dz.first) / g->common.dz.time * g->rh.time;
+        return 0;
+    }
+    const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
+    for (size_t i = mine.first; i < mine.last; i++) {
+        const char *factors = dropout + (sum->gate * plan->B + frnn_batch_row(&g->common, t->dz[i])) * row;
+        plan->kernels->multiply(plan->H, t->h[i], factors, g->dropped + i * row);
+    }
+    for (size_t i = 0; i < t->n; i++) (*left)[i] = g->dropped + i * row;
+    return frnn_barrier(team);
+}
+
+static int sum(const frnn_backward *common, frnn_team *team, size_t member, const frnn_tokens *t, const void *job) {
+    const frnn_gated_backward *g = job;
+    const size_t row = common->plan->H * common->plan->kernels->size;
+    const char **const dz = (const char **)t->dx; /* no longer needed */
+    for (const frnn_gated_sum *some = g->sums; some < g->sums + g->count; some++) {
+        const char **left;
+        if (list_left(g, team, member, some, t, &left)) return 1;
+        for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + some->dz * row;
+        if (frnn_add_outer_products(team, member, &some->sums, t->first, t->n, (const void *const *)t->x,
+                                    (const void *const *)left, (const void *const *)dz))
+            return 1;
+    }
+    return 0;
+}
+
+static void backward_member(frnn_team *team, size_t member, void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_plan *plan = g->common.plan;
+    const frnn_kernels *k = plan->kernels;
+    const frnn_gated *cell = g->cell;
+    const size_t I = plan->I, H = plan->H, gates = cell->gates, together = cell->together * H, all = gates * H;
+    const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
+    const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
+    const size_t row = k->panel * k->size; /* of a panel */
+    if (frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all, g->wh_t)) return;
+    if (all > together
+        && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
+                          cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
+        return;
+    if (g->common.gradients->dx) {
+        char *const wx_t = g->common.wx_t; /* in the order of dz, which begins with the candidate */
+        if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, wx_t)) return;
+        if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
+    }
+    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
+}
+
+frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {
+    if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
+    *steps = frnn_backward_chunk(plan, frnn_pitch(plan, cell->dz * plan->H));
+    return FRNN_OK;
+}
+
+frnn_status frnn_gated_backward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                                             const frnn_gradients *gradients, size_t *bytes) {
+    frnn_layout l = {0};
+    if (!frnn_is_sound(plan) || !tape || !gradients || !bytes) return FRNN_ERR_ARGUMENT;
+    lay_out_backward(cell, plan, tape, gradients, &l);
+    *bytes = l.used;
+    return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
+}
+
+frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                               const frnn_gradients *gradients, void *scratch) {
+    if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, tape, gradients) || !scratch)
+        return FRNN_ERR_ARGUMENT;
+    if (plan->B && plan->T && (!tape->y || !tape->gates)) return FRNN_ERR_ARGUMENT;
+    if (plan->B && cell->has_c && !gradients->dc0) return FRNN_ERR_ARGUMENT;
+    frnn_layout l = {.memory = scratch};
+    const frnn_kernels *k = plan->kernels;
+    const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
+    frnn_begin_backward(&g.common);
+    frnn_order_gates(k, plan->H, cell->together, g.order_h);
+    frnn_order_gates(k, plan->H, g.w.together.gates_x, g.order_x);
+    for (size_t n = 0; n < g.w.together.gates_x * plan->H; n++)
+        g.order_x[n] = frnn_dz_of_x(cell, g.order_x[n] / plan->H) * plan->H + g.order_x[n] % plan->H;
+    for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
+    const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
+    for (size_t i = 0; i < g.count; i++) frnn_end_outer_sums(&g.sums[i].sums);
+    return status;
+}
