@@ -141,6 +141,13 @@ def positive_integer(name: str, value: Any) -> int:
     return number
 
 
+def sizes(name: str, value: Any) -> tuple[int | None, ...]:
+    """Return value as a tuple of ints above 0, and None for sizes that may vary."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{name} must be a tuple of sizes, got {value!r}")
+    return tuple(None if size is None else positive_integer(f"{name}[{i}]", size) for i, size in enumerate(value))
+
+
 def seed(value: Any) -> int | None:
     """Return value as an int of at least 0, or None."""
     if value is None:

@@ -37,7 +37,7 @@ class Sequential:
     Parameters
     ----------
     layers : iterable of Layer, optional
-        The layers in order; the first may be an `Input`.
+        The layers in order; the first may be an `Input`, or know the shape of its input by an argument.
     name : str, default "sequential"
         A name.
     seed : int, optional
@@ -96,16 +96,10 @@ class Sequential:
         self._optimizer: Optimizer | None = None
         self._loss: Loss | None = None
         self._metrics: tuple[Sequence[MetricLike], Sequence[MetricLike]] = ((), ())
-        first: Input | None = None
         for layer in layers:
-            if isinstance(layer, Input) and not self.layers and first is None:
-                first = layer
-            else:
-                self._append(layer)
-        if first is not None:
-            self._input_shape = first.batch_shape
-            if self.layers:
-                self.build(self._input_shape)
+            self._append(layer)
+        if self.layers and self.input_shape is not None:
+            self.build(self.input_shape)
 
     # ---- the layers ----
 
@@ -117,14 +111,9 @@ class Sequential:
         TypeError, ValueError
             As for the constructor.
         """
-        if isinstance(layer, Input):
-            if self.layers:
-                raise ValueError("an Input must be the first member of a model")
-            self._input_shape = layer.batch_shape
-            return
         self._append(layer)
-        if self._input_shape is not None:
-            self.build(self._input_shape)
+        if self.layers and self.input_shape is not None:
+            self.build(self.input_shape)
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
@@ -570,7 +559,12 @@ class Sequential:
 
     # ---- for the loop ----
 
-    def _append(self, layer: Layer | Input) -> None:
+    def _append(self, layer: object) -> None:
+        if isinstance(layer, Input):
+            if self.layers or self._input_shape is not None:
+                raise ValueError("an Input must be the first member of a model")
+            self._input_shape = layer.batch_shape
+            return
         if not isinstance(layer, Layer):
             raise TypeError(f"layers must hold layers, got {type(layer).__name__}")
         if getattr(layer, "merge_mode", "") is None:
@@ -583,6 +577,8 @@ class Sequential:
             raise ValueError(f"{layer.name} is in the model already")
         self._chain = None
         self.layers.append(layer)
+        if layer._sample_shape is not None and len(self.layers) == 1 and self._input_shape is None:
+            self._input_shape = Input(layer._sample_shape).batch_shape
 
     def _ensure_built(self, x: Any) -> Chain:
         if self._chain is None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 import children
 import numpy as np
@@ -81,6 +82,53 @@ def test_shapes_counts_and_lookup():
         model.add(fr.Input((3,)))
     assert model.pop().units == 2
     assert not model.built
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda L: L.SimpleRNN(2, input_shape=(7, 3)),
+        lambda L: L.GRU(2, input_shape=(None, 3)),
+        lambda L: L.LSTM(2, input_shape=[7, 3]),
+        lambda L: L.Bidirectional(L.GRU(2), input_shape=(7, 3)),
+        lambda L: L.Masking(input_shape=(7, 3)),
+        lambda L: L.Dropout(0.5, input_shape=(7, 3)),
+        lambda L: L.TimeDistributed(L.Dense(2), input_shape=(7, 3)),
+        lambda L: L.Dense(2, input_shape=(3,)),
+        lambda L: L.Embedding(5, 2, input_length=7),
+    ],
+)
+def test_the_first_layer_may_know_the_shape_of_its_input(first):
+    keras = pytest.importorskip("keras_oracle", reason="the oracle is Keras").keras
+    models = []
+    for sequential, L in ((keras.Sequential, keras.layers), (fr.Sequential, fr)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras would rather have an Input, or no input_length
+            model = sequential([first(L)])
+        if L is keras.layers and not model.built:  # it no longer heeds input_length
+            model.build((None, 7))
+        models.append(model)
+    theirs, ours = models
+    assert ours.built
+    assert ours.output_shape == theirs.output_shape
+    assert [w.shape for w in ours.get_weights()] == [w.shape for w in theirs.get_weights()]
+    again = fr.Sequential()
+    again.add(first(fr))
+    again.add(fr.Dropout(0.5, input_shape=(2, 2)))  # no longer the first, as in Keras
+    assert again.built
+    assert again.input_shape == ours.input_shape
+
+
+def test_the_shape_of_the_input_is_said_once_and_well():
+    model = fr.Sequential([fr.Input((None, 3)), fr.SimpleRNN(2, input_shape=(7, 3))])
+    assert model.input_shape == (None, None, 3)
+    with pytest.raises(ValueError, match="first member"):
+        fr.Sequential([fr.Input((7, 3)), fr.Input((7, 3))])
+    with pytest.raises(TypeError, match=r"input_shape must be a tuple of sizes, got 3"):
+        fr.Dense(2, input_shape=3)
+    with pytest.raises(ValueError, match=r"input_shape\[1\] must be .* got 0"):
+        fr.SimpleRNN(2, input_shape=(7, 0))
+    assert "input_shape" not in fr.SimpleRNN(2, input_shape=(7, 3)).get_config()
 
 
 @pytest.mark.parametrize(

@@ -186,17 +186,17 @@ class Process:
         return answer
 
     def alone(self, others: Iterable[Self], *order: Any) -> Any:
-        """Ask while the others are stopped. Threads that wait for work may spin for longer than it takes to time a call."""
+        """Ask while the others are stopped: their threads may spin while they wait for work."""
         stopped = [p for p in others if p is not self and p.process.is_alive()]
         try:
             for p in stopped:
-                p.signal("SIGSTOP")
+                p.send("SIGSTOP")
             return self.ask(*order)
         finally:
             for p in stopped:
-                p.signal("SIGCONT")
+                p.send("SIGCONT")
 
-    def signal(self, name: str) -> None:
+    def send(self, name: str) -> None:
         """Send the process a signal, where the system has it."""
         if self.process.pid is not None and hasattr(signal, name):
             os.kill(self.process.pid, getattr(signal, name))

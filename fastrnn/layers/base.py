@@ -58,11 +58,13 @@ class Layer(ABC):
         trainable: bool = True,
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         seed: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
         self.name = _unique_name(type(self)) if name is None else str(name)
         self.trainable = bool(trainable)
         self.dtype = _check.float_dtype(dtype)
         self.seed = _check.seed(seed)
+        self._sample_shape = None if input_shape is None else _check.sizes("input_shape", input_shape)
         self._features: int | None = None
         self._own: dict[str, Array] = {}
         self._rng: np.random.Generator | None = None

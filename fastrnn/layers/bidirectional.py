@@ -77,13 +77,14 @@ class Bidirectional(Composite):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
         for argument, value in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(value, OverTime) or isinstance(value, Bidirectional):
                 if argument == "backward_layer" and value is None:
                     continue
                 raise TypeError(f"{argument} must be a SimpleRNN, GRU, LSTM or RNN, got {type(value).__name__}")
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, input_shape=input_shape)
         self.merge_mode = None if merge_mode is None else _check.choice("merge_mode", merge_mode, MERGE_MODES[:-1])
         self.forward_layer = _like(layer, "forward_", layer.go_backwards)
         self.backward_layer = backward_layer or _like(layer, "backward_", True)

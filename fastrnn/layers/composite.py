@@ -25,6 +25,9 @@ described = Parts(
                 By default the class's name and a number.
             trainable : bool, default True
                 Whether training is to change the weights.
+            input_shape : tuple of int or None, optional
+                The shape of one sample, (time, features): a `fastrnn.Sequential` that begins with this layer is built
+                at once, as if it began with an `Input`.
 
             Raises
             ------

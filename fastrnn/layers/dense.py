@@ -66,6 +66,9 @@ class Dense(Layer):
         Whether training is to change the weights.
     seed : int, optional
         Makes the initial weights repeatable. Keras has no such argument.
+    input_shape : tuple of int or None, optional
+        The shape of one sample: a `fastrnn.Sequential` that begins with this layer is built at once, as if
+        it began with an `Input`.
 
     Attributes
     ----------
@@ -129,8 +132,9 @@ class Dense(Layer):
         name: str | None = None,
         trainable: bool = True,
         seed: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
+        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed, input_shape=input_shape)
         self.units = _check.positive_integer("units", units)
         self.activation = "linear" if activation is None else _check.choice("activation", activation, ACTIVATIONS)
         self.use_bias = bool(use_bias)

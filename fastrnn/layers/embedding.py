@@ -50,6 +50,9 @@ class Embedding(Layer):
         Whether training is to change the table.
     seed : int, optional
         Makes the initial table repeatable. Keras has no such argument.
+    input_length : int, optional
+        The number of time steps, T: a `fastrnn.Sequential` that begins with this layer is built at once, as if it began
+        with an `Input`. Nothing else depends on it.
 
     Attributes
     ----------
@@ -97,8 +100,10 @@ class Embedding(Layer):
         name: str | None = None,
         trainable: bool = True,
         seed: int | None = None,
+        input_length: int | None = None,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
+        shape = None if input_length is None else (_check.positive_integer("input_length", input_length),)
+        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed, input_shape=shape)
         self.input_dim = _check.positive_integer("input_dim", input_dim)
         self.output_dim = _check.positive_integer("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer, "embeddings_initializer")

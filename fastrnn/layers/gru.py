@@ -1,6 +1,6 @@
 """The layer of gated recurrent units."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -86,6 +86,7 @@ class GRU(Recurrent):
         name: str | None = None,
         trainable: bool = True,
         input_dim: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
         self._configure(locals())
 

@@ -1,6 +1,6 @@
 """The layer of long short-term memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ class LSTM(Recurrent):
         name: str | None = None,
         trainable: bool = True,
         input_dim: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
         self._configure(locals())
 

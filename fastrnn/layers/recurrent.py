@@ -95,6 +95,9 @@ described = Parts(
             input_dim : int, optional
                 The number of input features, I. Then x may also hold ids of tokens, integers (B, T) from 0 to I-1,
                 which stand for one-hot rows; they are looked up in the kernel.
+            input_shape : tuple of int or None, optional
+                The shape of one sample, (time, features): a `fastrnn.Sequential` that begins with this layer is built
+                at once, as if it began with an `Input`.
 
             Raises
             ------
@@ -177,7 +180,7 @@ class Recurrent(OverTime):
     def _configure(self, arguments: dict[str, Any]) -> None:
         """Check a constructor's arguments, its locals, and keep each in an attribute of its name."""
         given = {name: value for name, value in arguments.items() if name != "self"}
-        super().__init__(**{name: given.pop(name) for name in ("name", "trainable", "dtype", "seed")})
+        super().__init__(**{name: given.pop(name) for name in _OF_ALL_LAYERS})
         for name, value in given.items():
             check: Callable[[str, Any], Any] = _CHECKS.get(name, _flag)
             setattr(self, name, check(name, value))
@@ -317,6 +320,8 @@ def _flag(name: str, value: Any) -> bool:
 def _initializer(name: str, value: Any) -> Initializer:
     return initializers.get(value, name)
 
+
+_OF_ALL_LAYERS = ("name", "trainable", "dtype", "seed", "input_shape")
 
 # What becomes of a recurrent layer's arguments; of those that are not named here, bool.
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {

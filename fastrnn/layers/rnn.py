@@ -84,8 +84,9 @@ class RNN(Composite):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, input_shape=input_shape)
         if not isinstance(cell, Recurrent | list | tuple):
             raise TypeError(f"cell must be a SimpleRNN, GRU or LSTM or a list of them, got {type(cell).__name__}")
         self.layers: list[Recurrent] = [cell] if isinstance(cell, Recurrent) else list(cell)

@@ -1,6 +1,6 @@
 """The simple (Elman) recurrent layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -73,6 +73,7 @@ class SimpleRNN(Recurrent):
         name: str | None = None,
         trainable: bool = True,
         input_dim: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
         self._configure(locals())
 

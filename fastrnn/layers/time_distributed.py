@@ -33,6 +33,9 @@ class TimeDistributed(Layer):
         A name; by default "time_distributed" with a number.
     trainable : bool, default True
         Whether training is to change the layer's weights.
+    input_shape : tuple of int or None, optional
+        The shape of one sample: a `fastrnn.Sequential` that begins with this layer is built at once, as if
+        it began with an `Input`.
 
     Examples
     --------
@@ -44,10 +47,18 @@ class TimeDistributed(Layer):
 
     _arguments = ("layer",)
 
-    def __init__(self, layer: Layer, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Sequence[int | None] | None = None,
+    ) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"layer must be a layer, got {type(layer).__name__}")
-        super().__init__(name=name, trainable=trainable, dtype=layer.dtype)
+        super().__init__(name=name, trainable=trainable, dtype=layer.dtype, input_shape=input_shape)
         self.layer = layer
 
     @property

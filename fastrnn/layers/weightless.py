@@ -33,8 +33,9 @@ class Weightless(Layer):
         name: str | None = None,
         trainable: bool = True,
         seed: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
+        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed, input_shape=input_shape)
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Make ready; there are no weights, and the shape of the input does not matter."""
@@ -85,7 +86,7 @@ class Masking(Weightless):
     ----------
     mask_value : float, default 0.0
         What padding is made of.
-    dtype, name, trainable
+    dtype, name, trainable, input_shape
         As for the other layers.
 
     Examples
@@ -104,8 +105,9 @@ class Masking(Weightless):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
-        super().__init__(dtype=dtype, name=name, trainable=trainable)
+        super().__init__(dtype=dtype, name=name, trainable=trainable, input_shape=input_shape)
         self.mask_value = mask_value
 
     def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
@@ -132,7 +134,7 @@ class Dropout(Weightless):
         steps. None stands for the input's size.
     seed : int, optional
         Makes the choices repeatable.
-    dtype, name, trainable
+    dtype, name, trainable, input_shape
         As for the other layers.
 
     Examples
@@ -153,8 +155,9 @@ class Dropout(Weightless):
         dtype: DTypeLike | Mapping[str, Any] | None = None,
         name: str | None = None,
         trainable: bool = True,
+        input_shape: Sequence[int | None] | None = None,
     ) -> None:
-        super().__init__(dtype=dtype, name=name, trainable=trainable, seed=seed)
+        super().__init__(dtype=dtype, name=name, trainable=trainable, seed=seed, input_shape=input_shape)
         self.rate = _check.rate("rate", rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
