@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastrnn import callbacks as callbacks_module
 from fastrnn._check import Array
-from fastrnn.callbacks import Callback, CallbackList, History, ProgressBar, TerminateOnNaN
+from fastrnn.callbacks import Callback, History, TerminateOnNaN
+from fastrnn.callbacks.base import CallbackList
+from fastrnn.callbacks.progress_bar import ProgressBar
 from fastrnn.layers import Embedding
 from fastrnn.losses import Loss
 from fastrnn.training import batches
@@ -349,7 +350,7 @@ def _progress(verbose: int | str) -> ProgressBar | None:
     if verbose == 0:
         return None
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return callbacks_module.ProgressBar(is_alive=verbose == 1 or (verbose == "auto" and is_terminal))
+    return ProgressBar(is_alive=verbose == 1 or (verbose == "auto" and is_terminal))
 
 
 def _lengthened(y: Array, time: int) -> Array:
