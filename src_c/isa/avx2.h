@@ -22,18 +22,10 @@ static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(sign, a), _mm256_and_ps(sign, s));
 }
-static inline v_f32 v_round_f32(v_f32 a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-static inline v_f32 v_pow2_f32(v_f32 a) {
-    const __m256i n = _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
-}
-static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be representable */
-    const v_f32 half = v_round_f32(n * v_set1_f32(0.5f));
-    return a * v_pow2_f32(half) * v_pow2_f32(n - half);
+static inline v_f32 v_shift_f32(v_f32 a, v_f32 n) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
 }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fnmadd_ps(a, b, c); }
-static inline v_f32 v_below_f32(v_f32 a, v_f32 t) { return _mm256_and_ps(_mm256_cmp_ps(a, t, _CMP_LT_OQ), a); }
-static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) { return _mm256_blendv_ps(b, a, s); }
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b);
 }
@@ -72,18 +64,10 @@ static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
     const __m256d sign = _mm256_set1_pd(-0.0);
     return _mm256_or_pd(_mm256_andnot_pd(sign, a), _mm256_and_pd(sign, s));
 }
-static inline v_f64 v_round_f64(v_f64 a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-static inline v_f64 v_pow2_f64(v_f64 a) {
-    const __m256i n = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_cvtpd_epi32(a)), _mm256_set1_epi64x(1023));
-    return _mm256_castsi256_pd(_mm256_slli_epi64(n, 52));
-}
-static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be representable */
-    const v_f64 half = v_round_f64(n * v_set1_f64(0.5));
-    return a * v_pow2_f64(half) * v_pow2_f64(n - half);
+static inline v_f64 v_shift_f64(v_f64 a, v_f64 n) {
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_slli_epi64(_mm256_castpd_si256(n), 52)));
 }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fnmadd_pd(a, b, c); }
-static inline v_f64 v_below_f64(v_f64 a, v_f64 t) { return _mm256_and_pd(_mm256_cmp_pd(a, t, _CMP_LT_OQ), a); }
-static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) { return _mm256_blendv_pd(b, a, s); }
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return _mm256_and_pd(_mm256_cmp_pd(a, _mm256_setzero_pd(), _CMP_GT_OQ), b);
 }

@@ -18,18 +18,10 @@ static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN); /* 0xCA: where sign is set take s, else a */
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(s), _mm512_castps_si512(a), 0xCA));
 }
-static inline v_f32 v_round_f32(v_f32 a) {
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+static inline v_f32 v_shift_f32(v_f32 a, v_f32 n) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
 }
-static inline v_f32 v_pow2_f32(v_f32 a) { return _mm512_scalef_ps(_mm512_set1_ps(1), a); }
-static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { return _mm512_scalef_ps(a, n); }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fnmadd_ps(a, b, c); }
-static inline v_f32 v_below_f32(v_f32 a, v_f32 t) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, t, _CMP_LT_OQ), a);
-}
-static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
-    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(s)), b, a);
-}
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GT_OQ), b);
 }
@@ -69,18 +61,10 @@ static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
     const __m512i sign = _mm512_set1_epi64(INT64_MIN);
     return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(sign, _mm512_castpd_si512(s), _mm512_castpd_si512(a), 0xCA));
 }
-static inline v_f64 v_round_f64(v_f64 a) {
-    return _mm512_roundscale_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+static inline v_f64 v_shift_f64(v_f64 a, v_f64 n) {
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(a), _mm512_slli_epi64(_mm512_castpd_si512(n), 52)));
 }
-static inline v_f64 v_pow2_f64(v_f64 a) { return _mm512_scalef_pd(_mm512_set1_pd(1), a); }
-static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { return _mm512_scalef_pd(a, n); }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fnmadd_pd(a, b, c); }
-static inline v_f64 v_below_f64(v_f64 a, v_f64 t) {
-    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, t, _CMP_LT_OQ), a);
-}
-static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
-    return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(s)), b, a);
-}
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, _mm512_setzero_pd(), _CMP_GT_OQ), b);
 }

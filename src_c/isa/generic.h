@@ -10,14 +10,10 @@
  *   v_fnma(a, b, c)            c - a * b; the same
  *   v_min(a, b), v_max(a, b)   a < b ? a : b and a > b ? a : b, so that a NaN in b stays
  *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
- *   v_round(a)                 nearest integer, ties to even, for |a| < 2^22 (2^51)
- *   v_pow2(a)                  2^a for an integral a in the normal range
- *   v_scale(a, n)              a * 2^n for 0.5 < a < 2 and an integral n, also where the result is subnormal or 0
- *   v_below(a, t)              lanes of a where a < t, else 0
+ *   v_shift(a, n)              a * 2^k for the k in the last bits of n = 1.5 * 2^23 + k (2^52); a and that are normal
  *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
  *   v_pair(p)                  p0 p1 p0 p1 ...; v_single(p): p0 0 p0 0 ..., where p1 is not read
  *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
- *   v_if_negative(s, a, b)     lanes of a where s has its sign bit set, else of b
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
  * rows, a tile is twice or four times as wide); and for the activations AT_ONCE_T (vectors that go through them side by
@@ -26,7 +22,7 @@
 #define FRNN_GENERIC_H
 
 /* clang-format off */
-#define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA, BIAS, MAGIC) \
+#define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA) \
     typedef REAL v_##T __attribute__((vector_size(16))); \
     typedef INT v_int_##T __attribute__((vector_size(16))); \
     typedef u##INT v_bits_##T __attribute__((vector_size(16))); \
@@ -50,22 +46,8 @@
     static inline v_##T v_sign_##T(v_##T a, v_##T s) { \
         return (v_##T)(((v_int_##T)a & MOST) | ((v_int_##T)s & ~MOST)); \
     } \
-    /* Adding 1.5 * 2^mantissa leaves no room for a fraction: the sum's rounding is the one wanted. */ \
-    static inline v_##T v_round_##T(v_##T a) { const v_##T magic = v_set1_##T(MAGIC); return (a + magic) - magic; } \
-    static inline v_##T v_pow2_##T(v_##T a) { \
-        const v_bits_##T low = (v_bits_##T)(a + v_set1_##T(MAGIC)); /* its last bits are the integer */ \
-        return (v_##T)((low + (BIAS)) << MANTISSA); \
-    } \
-    /* The result may be subnormal where 2^n alone is not representable. */ \
-    static inline v_##T v_scale_##T(v_##T a, v_##T n) { \
-        const v_##T half = v_round_##T(n * v_set1_##T((REAL)0.5)); \
-        return a * v_pow2_##T(half) * v_pow2_##T(n - half); \
-    } \
+    static inline v_##T v_shift_##T(v_##T a, v_##T n) { return (v_##T)((v_bits_##T)a + ((v_bits_##T)n << MANTISSA)); } \
     static inline v_##T v_fnma_##T(v_##T a, v_##T b, v_##T c) { return c - a * b; } \
-    static inline v_##T v_below_##T(v_##T a, v_##T t) { return (v_##T)((v_int_##T)(a < t) & (v_int_##T)a); } \
-    static inline v_##T v_if_negative_##T(v_##T s, v_##T a, v_##T b) { \
-        return v_choose_##T((v_int_##T)s < 0, a, b); \
-    } \
     static inline v_##T v_positive_##T(v_##T a, v_##T b) { \
         return (v_##T)((v_int_##T)(a > 0) & (v_int_##T)b); \
     } \
@@ -85,8 +67,8 @@
     }
 /* clang-format on */
 
-GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23, 127, 0x1.8p23f)
-GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, 1023, 0x1.8p52)
+GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23)
+GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52)
 
 static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return (v_f32){a[0], b[0], a[1], b[1]}; }
 static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return (v_f32){a[2], b[2], a[3], b[3]}; }

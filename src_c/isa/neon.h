@@ -22,21 +22,10 @@ static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcltq_f32(a, 
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline v_f32 v_abs_f32(v_f32 a) { return vabsq_f32(a); }
 static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, a); }
-static inline v_f32 v_round_f32(v_f32 a) { return vrndnq_f32(a); }
-static inline v_f32 v_pow2_f32(v_f32 a) {
-    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(a), vdupq_n_s32(127)), 23));
-}
-static inline v_f32 v_scale_f32(v_f32 a, v_f32 n) { /* 2^n alone may not be representable */
-    const v_f32 half = v_round_f32(vmulq_n_f32(n, 0.5f));
-    return vmulq_f32(vmulq_f32(a, v_pow2_f32(half)), v_pow2_f32(vsubq_f32(n, half)));
+static inline v_f32 v_shift_f32(v_f32 a, v_f32 n) {
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(n), 23)));
 }
 static inline v_f32 v_fnma_f32(v_f32 a, v_f32 b, v_f32 c) { return vfmsq_f32(c, a, b); }
-static inline v_f32 v_below_f32(v_f32 a, v_f32 t) {
-    return vreinterpretq_f32_u32(vandq_u32(vcltq_f32(a, t), vreinterpretq_u32_f32(a)));
-}
-static inline v_f32 v_if_negative_f32(v_f32 s, v_f32 a, v_f32 b) {
-    return vbslq_f32(vcltzq_s32(vreinterpretq_s32_f32(s)), a, b);
-}
 static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
     return vreinterpretq_f32_u32(vandq_u32(vcgtzq_f32(a), vreinterpretq_u32_f32(b)));
 }
@@ -69,21 +58,10 @@ static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(a, 
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
 static inline v_f64 v_abs_f64(v_f64 a) { return vabsq_f64(a); }
 static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a); }
-static inline v_f64 v_round_f64(v_f64 a) { return vrndnq_f64(a); }
-static inline v_f64 v_pow2_f64(v_f64 a) {
-    return vreinterpretq_f64_s64(vshlq_n_s64(vaddq_s64(vcvtq_s64_f64(a), vdupq_n_s64(1023)), 52));
-}
-static inline v_f64 v_scale_f64(v_f64 a, v_f64 n) { /* 2^n alone may not be representable */
-    const v_f64 half = v_round_f64(vmulq_n_f64(n, 0.5));
-    return vmulq_f64(vmulq_f64(a, v_pow2_f64(half)), v_pow2_f64(vsubq_f64(n, half)));
+static inline v_f64 v_shift_f64(v_f64 a, v_f64 n) {
+    return vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(a), vshlq_n_u64(vreinterpretq_u64_f64(n), 52)));
 }
 static inline v_f64 v_fnma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmsq_f64(c, a, b); }
-static inline v_f64 v_below_f64(v_f64 a, v_f64 t) {
-    return vreinterpretq_f64_u64(vandq_u64(vcltq_f64(a, t), vreinterpretq_u64_f64(a)));
-}
-static inline v_f64 v_if_negative_f64(v_f64 s, v_f64 a, v_f64 b) {
-    return vbslq_f64(vcltzq_s64(vreinterpretq_s64_f64(s)), a, b);
-}
 static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
     return vreinterpretq_f64_u64(vandq_u64(vcgtzq_f64(a), vreinterpretq_u64_f64(b)));
 }

@@ -1,28 +1,46 @@
 /* tanh and sigmoid, at most 2 units in the last place from the truth for every argument.
  *
- * Both stand on q = (e^(2r) - 1) / 2 of a reduced argument: x = n ln 2 + 2r with |r| <= ln 2 / 4, q = r + r^2 Q(r). Q is
- * the minimax polynomial of (q - r) / r^2 for the relative error of q: 1.3e-8 (f32), 1.8e-17 (f64). */
+ * tanh: |x| = n ln 2 / 2 + r, N = 2^n, t = tanh r = r + r^3 P(r^2). By the sum of arguments, tanh |x| is m / (m + 1 - t)
+ * with m = (N - 1 + (N + 1) t) / 2. Nothing cancels out while n = 0, for then m is t and m + 1 - t is 1; and for large n an
+ * error of m is in both sides of the quotient. Between these, where |x| = 0.2, the roundings would add up to more than two
+ * units: so n stays 0 up to |x| = 0.27, and r lies between 0.1 - ln 2 / 4 and 0.1 + ln 2 / 4.
+ *
+ * sigmoid: -x = n ln 2 - r with |r| <= ln 2 / 2, N = 2^n, e^-r = 1 - m, m = r - r^2 Q(r). 1 / (1 + e^-x) is
+ * 1 / (N + (1 - N m)): the sum's larger part comes last, so that only its rounding counts.
+ *
+ * P and Q are minimax polynomials for the relative errors of t, 5.8e-9 (f32) and 1.7e-17 (f64), and of m, 1.3e-8 and
+ * 1.8e-17. n is rounded to an integer in the last bits of a sum, with 1.5 * 2^23 (f64: 2^52). */
 
 #ifndef FRNN_ACTIVATION_CONSTANTS
 #define FRNN_ACTIVATION_CONSTANTS
-static const float Q_f32[] = {0x1.6d99bep-5f, 0x1.12288p-3f, 0x1.555486p-2f, 0x1.5554aep-1f, 0x1p0f};
-static const double Q_f64[] = {
-    0x1.af772160c0c84p-16, 0x1.28a30291ebbb8p-13, 0x1.71dde9c182151p-11, 0x1.a019a63231db9p-9, 0x1.a01a01b5f3578p-7,
-    0x1.6c16c17f51cbcp-5,  0x1.111111110e68fp-3,  0x1.5555555552094p-2,  0x1.555555555555cp-1, 0x1.0000000000005p0};
+static const float P_f32[] = {-0x1.a1726ep-5f, 0x1.10cdbap-3f, -0x1.5554ecp-2f};
+static const double P_f64[] = {-0x1.52fdfe6b63fe8p-10, 0x1.d4554be4fdc43p-9,  -0x1.22646a8f3c8dep-7,
+                               0x1.664f1e0f08ebep-6,   -0x1.ba1ba15775e65p-5, 0x1.11111110daaa2p-3,
+                               -0x1.5555555555410p-2};
+static const float Q_f32[] = {0x1.6d99bep-10f, -0x1.12288p-7f, 0x1.555486p-5f, -0x1.5554aep-3f, 0x1p-1f};
+static const double Q_f64[] = {-0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22,  -0x1.71dde9c182151p-19,
+                               0x1.a019a63231db9p-16,  -0x1.a01a01b5f3578p-13, 0x1.6c16c17f51cbcp-10,
+                               -0x1.111111110e68fp-7,  0x1.5555555552094p-5,   -0x1.555555555555cp-3,
+                               0x1.0000000000005p-1};
 
 #define CONSTANT(name, f32, f64) \
     static const float name##_f32 = f32; \
     static const double name##_f64 = f64;
 CONSTANT(one, 1, 1)
-CONSTANT(two, 2, 2)
 CONSTANT(half, 0.5f, 0.5)
+CONSTANT(rounding, 0x1.8p23f, 0x1.8p52)
+CONSTANT(tanh_saturated, 10, 20) /* from here on tanh rounds to 1 */
+CONSTANT(tanh_shift, 0.1f, 0.1)
 CONSTANT(two_over_ln2, 0x1.715476p1f, 0x1.71547652b82fep1)
 CONSTANT(minus_half_ln2, -0x1.62e43p-2f, -0x1.62e42fefa39efp-2)
-CONSTANT(minus_half_ln2_high, -0x1.63p-2f, -0x1.62e42feep-2) /* n times this is exact */
-CONSTANT(minus_half_ln2_low, 0x1.bd0106p-14f, -0x1.a39ef35793c76p-34)
-CONSTANT(tanh_small, 0.3f, 0.3)            /* up to here tanh needs its second form */
-CONSTANT(tanh_saturated, 10, 20)           /* from here on tanh rounds to 1 */
-CONSTANT(sigmoid_vanished, -52.5f, -373.5) /* and at twice this sigmoid to 0 */
+CONSTANT(sigmoid_vanished, -105, -747) /* up to here sigmoid rounds to 0 */
+CONSTANT(sigmoid_saturated, 60, 600)   /* from here on to 1 */
+CONSTANT(minus_one_over_ln2, -0x1.715476p0f, -0x1.71547652b82fep0)
+CONSTANT(ln2_high, 0x1.63p-1f, 0x1.62e42feep-1) /* n times this is exact */
+CONSTANT(ln2_low, -0x1.bd0106p-13f, 0x1.a39ef35793c76p-33)
+/* Both sides of sigmoid's quotient are multiplied with this power of two, so that no N overflows. */
+CONSTANT(scale, 0x1p-24f, 0x1p-56)
+CONSTANT(rounding_scaled, 0x1.8p23f - 24, 0x1.8p52 - 56)
 #undef CONSTANT
 #endif
 
@@ -39,62 +57,56 @@ FRNN_INLINE VEC F(read)(const REAL *p) {
 #define EACH_OF(count) FRNN_UNROLL for (int i = 0; i < count; i++)
 #define EACH EACH_OF(AT_ONCE)
 
-/* q = (e^(2r) - 1) / 2 for |r| <= ln 2 / 4 */
-FRNN_INLINE void F(expm1_reduced)(const int count, const VEC *r, VEC *q) {
-    VEC c = F(read)(F(Q));
-    EACH_OF(count) q[i] = c;
+/* The polynomial of these coefficients, the highest power first */
+FRNN_INLINE void F(polynomial)(const int count, const REAL *coefficients, const int n, const VEC *x, VEC *p) {
+    VEC c = F(read)(coefficients);
+    EACH_OF(count) p[i] = c;
     FRNN_UNROLL
-    for (size_t k = 1; k < sizeof F(Q) / sizeof(REAL); k++) {
-        c = F(read)(F(Q) + k);
-        EACH_OF(count) q[i] = V(fma)(q[i], r[i], c);
+    for (int k = 1; k < n; k++) {
+        c = F(read)(coefficients + k);
+        EACH_OF(count) p[i] = V(fma)(p[i], x[i], c);
     }
-    EACH_OF(count) q[i] = V(fma)(r[i] * r[i], q[i], r[i]);
 }
+#define POLYNOMIAL(count, name, x, p) F(polynomial)(count, F(name), sizeof F(name) / sizeof(REAL), x, p)
 
-/* With m = (e^(2a) - 1) / 2 and a = |x|, tanh a = m / (m + 1): no cancellation anywhere. For small a the roundings of m,
- * of the sum and of the quotient would add up to more than two units in the last place; there the same is written as
- * a + (m - a - a m) / (m + 1), so that the last two hit only a small correction. */
 FRNN_INLINE void F(tanh)(const int count, VEC *x) {
-    VEC a[AT_ONCE], n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c;
+    VEC n[AT_ONCE], r[AT_ONCE], s[AT_ONCE], t[AT_ONCE], m[AT_ONCE], c, d, e;
     c = READ(tanh_saturated);
-    EACH_OF(count) a[i] = V(min)(c, V(abs)(x[i]));
+    EACH_OF(count) r[i] = V(min)(c, V(abs)(x[i]));
     c = READ(two_over_ln2);
-    EACH_OF(count) n[i] = V(round)(a[i] * c);
+    d = READ(rounding);
+    e = READ(tanh_shift);
+    EACH_OF(count) n[i] = V(fma)(r[i] - e, c, d);
     c = READ(minus_half_ln2);
-    EACH_OF(count) r[i] = V(fma)(n[i], c, a[i]);
-    EACH_OF(count) n[i] = V(pow2)(n[i]);
-    F(expm1_reduced)(count, r, m);
+    EACH_OF(count) r[i] = V(fma)(n[i] - d, c, r[i]);
+    EACH_OF(count) s[i] = r[i] * r[i];
+    POLYNOMIAL(count, P, s, t);
+    EACH_OF(count) t[i] = V(fma)(r[i] * s[i], t[i], r[i]);
     c = READ(half);
-    EACH_OF(count) r[i] = V(fma)(n[i], c, V(set1)(0) - c);
-    EACH_OF(count) m[i] = V(fma)(n[i], m[i], r[i]);
-    c = READ(tanh_small);
-    EACH_OF(count) a[i] = V(below)(a[i], c); /* 0 where a is not small: the second form becomes the first */
-    EACH_OF(count) r[i] = V(fnma)(a[i], m[i], m[i] - a[i]);
+    EACH_OF(count) n[i] = V(shift)(c, n[i]);
+    EACH_OF(count) m[i] = V(fma)(n[i] + c, t[i], n[i] - c);
     c = READ(one);
-    EACH_OF(count) r[i] = a[i] + r[i] / (m[i] + c);
-    EACH_OF(count) x[i] = V(sign)(r[i], x[i]);
+    EACH_OF(count) x[i] = V(sign)(m[i] / (m[i] + (c - t[i])), x[i]);
 }
 
-/* With e = e^-|x|, sigmoid is 1 / (1 + e) for x >= 0, and for x < 0 e / (1 + e), written as e - e^2 / (1 + e) for the
- * same reason as above. */
 FRNN_INLINE void F(sigmoid)(const int count, VEC *x) {
-    const VEC zero = V(set1)(0);
-    VEC n[AT_ONCE], r[AT_ONCE], e[AT_ONCE], c, d;
+    VEC n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c, d;
     c = READ(sigmoid_vanished);
-    d = READ(half);
-    EACH_OF(count) e[i] = V(max)(c, V(fnma)(V(abs)(x[i]), d, zero));
-    c = READ(two_over_ln2);
-    EACH_OF(count) n[i] = V(round)(e[i] * c);
-    c = READ(minus_half_ln2_high);
-    EACH_OF(count) r[i] = V(fma)(n[i], c, e[i]);
-    c = READ(minus_half_ln2_low);
-    EACH_OF(count) r[i] = V(fma)(n[i], c, r[i]);
-    F(expm1_reduced)(count, r, e);
+    d = READ(sigmoid_saturated);
+    EACH_OF(count) r[i] = V(max)(c, V(min)(d, x[i]));
+    c = READ(minus_one_over_ln2);
+    d = READ(rounding_scaled);
+    EACH_OF(count) n[i] = V(fma)(r[i], c, d);
+    c = READ(ln2_high);
+    EACH_OF(count) r[i] = V(fma)(n[i] - d, c, r[i]);
+    c = READ(ln2_low);
+    EACH_OF(count) r[i] = V(fma)(n[i] - d, c, r[i]);
+    POLYNOMIAL(count, Q, r, m);
+    EACH_OF(count) m[i] = V(fnma)(r[i] * r[i], m[i], r[i]);
     c = READ(one);
-    d = READ(two);
-    EACH_OF(count) e[i] = V(scale)(V(fma)(e[i], d, c), n[i]);
-    EACH_OF(count) r[i] = V(if_negative)(x[i], V(fnma)(e[i], e[i], zero), c) / (e[i] + c);
-    EACH_OF(count) x[i] = V(if_negative)(x[i], e[i] + r[i], r[i]);
+    EACH_OF(count) n[i] = V(shift)(c, n[i]);
+    c = READ(scale);
+    EACH_OF(count) x[i] = c / (n[i] + V(fnma)(n[i], m[i], c));
 }
 
 /* So many vectors, a constant, in place */
