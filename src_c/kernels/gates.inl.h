@@ -18,31 +18,38 @@ enum { F(BY_BLOCKS), F(BY_ROWS) };
  * other in such a row of vectors hide each other's latency. */
 enum { F(UNITS) = 2 * AT_ONCE };
 
+/* Lists the units from a row and a first unit on, whole blocks of a row, as many as there is room for, and says where the
+ * next ones begin. It is a function of its own because it needs all the registers it can get. */
+FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gates, size_t *next_row, size_t *next_first,
+                                F(units) * u) {
+    const size_t begin = g->first * PANEL, end = g->last * PANEL < g->H ? g->last * PANEL : g->H;
+    const size_t end_row = g->row + g->rows;
+    size_t row = *next_row, first = *next_first;
+    int n = 0;
+    while (row < end_row && first < end) {
+        const size_t width = g->H - first < PANEL ? g->H - first : PANEL;
+        REAL *const of_gates = (REAL *)g->gates[row] + gates * first;
+        if (n + (int)((width + LANES - 1) / LANES) > F(UNITS)) break;
+        for (size_t unit = 0; unit < width; unit += LANES)
+            u[n++] = (F(units)){row, first + unit, F(lanes_left)(width, unit), width, of_gates + unit};
+        if (order == F(BY_ROWS)) {
+            if ((first += PANEL) >= end && ++row < end_row) first = begin;
+        } else {
+            if (++row == end_row && (first += PANEL) < end) row = g->row;
+        }
+    }
+    *next_row = row, *next_first = first;
+    return n;
+}
+
 typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n);
 
 /* Calls `update` for all units, at most UNITS vectors at a time. In a block so many gates stand side by side. */
 FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, F(update) * update) {
     const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
-    const size_t begin = g.first * PANEL, end = g.last * PANEL < g.H ? g.last * PANEL : g.H;
-    const size_t vectors = (end - begin + LANES - 1) / LANES, end_row = g.row + g.rows;
-    size_t left = g.rows * vectors, row = g.row, first = begin;
+    size_t row = g.row, first = g.first * PANEL;
     F(units) u[F(UNITS)];
-    for (int n = 0; left > 0;) {
-        const size_t width = g.H - first < PANEL ? g.H - first : PANEL;
-        REAL *const of_gates = (REAL *)g.gates[row] + gates * first;
-        for (size_t unit = 0; unit < width; unit += LANES) {
-            const size_t lanes = width - unit < LANES ? width - unit : LANES;
-            u[n++] = (F(units)){row, first + unit, lanes, width, of_gates + unit};
-            if (--left > 0 && n < F(UNITS)) continue;
-            update(&g, u, n);
-            n = 0;
-        }
-        if (order == F(BY_ROWS)) {
-            if ((first += PANEL) >= end) first = begin, row++;
-        } else {
-            if (++row == end_row) row = g.row, first += PANEL;
-        }
-    }
+    for (int n; (n = F(list_units)(rows, order, gates, &row, &first, u)) > 0;) update(&g, u, n);
 }
 
 /* One after the other, whatever the compiler thinks. What a kernel reads and writes, it reads for all before it writes one:
