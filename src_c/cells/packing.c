@@ -6,12 +6,14 @@
 
 enum { ROWS_AT_ONCE = 64 };
 
-void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
+void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
+                      void *packed) {
+    const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
     const void *rows[ROWS_AT_ONCE];
     for (size_t k0 = 0; k0 < K; k0 += ROWS_AT_ONCE) {
         const size_t count = frnn_least(K - k0, ROWS_AT_ONCE);
         for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * k->size;
-        k->pack(count, rows, k0, K, N, 0, frnn_panels(k, N), packed);
+        k->pack(count, rows, k0, K, N, panels.first, panels.last, packed);
     }
 }
 

@@ -4,8 +4,12 @@
 
 #include "cells/team.h"
 
-/* packed: the panels of the dense K x N matrix w. */
-void frnn_pack_matrix(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
+/* Multiply-adds that take as long as packing an element, which has to come from memory and to go there. */
+enum { FRNN_WORK_PER_PACKED = 32 };
+
+/* packed: a member's part of the panels of the dense K x N matrix w. */
+void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
+                      void *packed);
 
 /* The same in pairs, N being half a panel at most, and the elements that a pair of rows takes. */
 static inline size_t frnn_pair_width(const frnn_kernels *k, size_t N) {

@@ -56,17 +56,30 @@ frnn_status frnn_simple_rnn_prepared_size(const frnn_plan *plan, size_t *bytes) 
     return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
 }
 
+typedef struct preparation {
+    const frnn_plan *plan;
+    const void *wx, *wh, *b;
+    weights to;
+} preparation;
+
+static void prepare_member(frnn_team *team, size_t member, void *job) {
+    const preparation *p = job;
+    const frnn_plan *plan = p->plan;
+    const frnn_kernels *k = plan->kernels;
+    frnn_pack_matrix(team, member, k, p->wx, plan->I, plan->H, p->to.wx);
+    frnn_pack_matrix(team, member, k, p->wh, plan->H, plan->H, p->to.wh);
+    if (member > 0) return;
+    memset(p->to.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
+    if (p->b) memcpy(p->to.b, p->b, plan->H * k->size);
+    if (is_paired(plan)) frnn_pack_pairs(k, p->wx, plan->I, plan->H, p->to.pairs);
+}
+
 frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                     void *prepared) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
-    const frnn_kernels *k = plan->kernels;
-    const weights w = weights_in(plan, prepared);
-    memset(w.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
-    if (b) memcpy(w.b, b, plan->H * k->size);
-    frnn_pack_matrix(k, wx, plan->I, plan->H, w.wx);
-    frnn_pack_matrix(k, wh, plan->H, plan->H, w.wh);
-    if (is_paired(plan)) frnn_pack_pairs(k, wx, plan->I, plan->H, w.pairs);
-    return FRNN_OK;
+    preparation p = {plan, wx, wh, b, weights_in(plan, prepared)};
+    const double elements = (double)plan->H * (double)(plan->I + plan->H);
+    return frnn_run(plan, FRNN_WORK_PER_PACKED * elements, prepare_member, &p);
 }
 
 /* Whether prepared holds the very bits of b, or zeros for none. */

@@ -44,7 +44,10 @@ static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *o
             for (size_t k = k0; k < k0 + PANEL; k += LANES, to += LANES) {
                 VEC v[LANES];
                 FRNN_UNROLL
-                for (size_t i = 0; i < LANES; i++) v[i] = k + i < K ? V(load)(from + (k + i) * PANEL) : V(set1)(0);
+                for (size_t i = 0; i < LANES; i++) {
+                    v[i] = k + i < K ? V(load)(from + (k + i) * PANEL) : V(set1)(0);
+                    __builtin_prefetch(from + (K + k + i) * PANEL); /* the next panel, far away */
+                }
                 F(transpose_square)(v);
                 FRNN_UNROLL
                 for (size_t i = 0; i < LANES; i++)
