@@ -2,13 +2,17 @@
 
 #include <string.h>
 
+#include "cells/outer_sums.h"
+
 /* Rows go through a chunk's steps and sums in blocks of equal size: with more, what the steps leave would have gone from
  * the caches when the sums need it. */
 static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS; }
 
 size_t frnn_backward_chunk(const frnn_plan *plan, size_t width) {
     const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
-    return frnn_chunk_steps(plan, frnn_most(rows, 1), plan->I + plan->H + width, FRNN_LEAST_TOKENS_BACKWARD);
+    /* As many tokens as fill the sums' blocks, but not a few more: those would be a block that takes as long. */
+    const size_t room = frnn_chunk_tokens(plan, plan->I + plan->H + width) / FRNN_USUAL_BLOCK * FRNN_MOST_BLOCK;
+    return frnn_most(frnn_most(room, FRNN_MOST_BLOCK) / frnn_most(rows, 1), 1);
 }
 
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,

@@ -11,7 +11,7 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
-    f.steps = frnn_chunk_steps(plan, rows, plan->I + width, FRNN_LEAST_TOKENS);
+    f.steps = (frnn_most(frnn_chunk_tokens(plan, plan->I + width), FRNN_LEAST_TOKENS) + rows - 1) / rows;
     f.chunk = f.steps;
     if (f.steps >= LONG_CHUNK) { /* no small one is left over, which would take as long to read the weights */
         const size_t chunks = frnn_most(plan->T / f.steps + (plan->T % f.steps > f.steps / 2), 1);

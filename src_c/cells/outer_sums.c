@@ -2,14 +2,12 @@
 
 #include <string.h>
 
-/* Tokens whose packed panel of dz stays in the nearest cache while the tiles of x and h pass by. */
-enum { BLOCK = 256 };
 /* Panels of dz that stay in the second-level cache meanwhile. */
 enum { GROUP = 8 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
-static size_t tile_bytes(const frnn_kernels *k) { return BLOCK * k->tile * k->size; }
+static size_t tile_bytes(const frnn_kernels *k) { return FRNN_MOST_BLOCK * k->tile * k->size; }
 
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
                                         void *dwh, void *db, void *db_h, int accumulate, frnn_layout *l) {
@@ -20,7 +18,7 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t 
     const int across = N <= k->tile && I >= k->panel;
     s.db = db, s.db_h = db_h, s.accumulate = accumulate;
     s.db_panels = frnn_take(l, frnn_times(l, columns, db_h ? 2 : 1), k->size);
-    s.dz_panels = frnn_take(l, frnn_times(l, columns, BLOCK), k->size);
+    s.dz_panels = frnn_take(l, frnn_times(l, columns, FRNN_MOST_BLOCK), k->size);
     s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), tile_bytes(k)), 1);
     s.dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
     if (!across) s.dwx_t = NULL;
@@ -157,13 +155,14 @@ int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sum
     const size_t tiles = (tiles_of(s->kernels, s->I) + tiles_of(s->kernels, s->H)) * frnn_panels(s->kernels, s->N);
     const size_t size = frnn_team_size(team);
     const int alone = tiles <= 2;
-    size_t i = 0;
-    do { /* once for no tokens too: the sums must be written */
-        block b = {.sums = s, .n = frnn_least(n - i, BLOCK), .fresh = first && i == 0 && !s->accumulate};
+    const size_t blocks = frnn_most((n + FRNN_MOST_BLOCK - 1) / FRNN_MOST_BLOCK, 1);
+    for (size_t i = 0; i < blocks; i++) { /* once for no tokens too: the sums must be written */
+        const frnn_range tokens = frnn_part(n, blocks, i);
+        const size_t at = tokens.first;
+        block b = {.sums = s, .n = tokens.last - at, .fresh = first && i == 0 && !s->accumulate};
         b.size = alone ? 1 : size, b.place = alone ? 0 : member;
         if (alone && member + 1 < size) break;
-        if (add_block(team, member, &b, x ? x + i : NULL, h ? h + i : NULL, dz + i)) return 1;
-        i += b.n;
-    } while (i < n);
+        if (add_block(team, member, &b, x ? x + at : NULL, h ? h + at : NULL, dz + at)) return 1;
+    }
     return alone && frnn_barrier(team);
 }

@@ -5,6 +5,10 @@
 #include "cells/team.h"
 #include "runtime/sizes.h"
 
+/* Tokens whose packed panel of dz stays in the nearest cache while the tiles of x and h pass by: better not more than
+ * usual, but no small block should be left over. */
+enum { FRNN_USUAL_BLOCK = 256, FRNN_MOST_BLOCK = 288 };
+
 typedef struct frnn_outer_sums {
     const frnn_kernels *kernels;
     size_t I, H, N;       /* of x, h and dz; I or H may be 0 */

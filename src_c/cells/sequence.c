@@ -4,10 +4,8 @@
 static const size_t CHUNK_BYTES = 256 * 1024;
 enum { MOST_TOKENS = 4096 };
 
-size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens) {
-    const size_t room = CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1);
-    const size_t tokens = frnn_least(frnn_most(room, least_tokens), MOST_TOKENS);
-    return frnn_most((tokens + rows - 1) / frnn_most(rows, 1), 1);
+size_t frnn_chunk_tokens(const frnn_plan *plan, size_t token_elements) {
+    return frnn_least(CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1), MOST_TOKENS);
 }
 
 int frnn_is_sound(const frnn_plan *plan) {

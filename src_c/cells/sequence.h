@@ -5,15 +5,15 @@
 #include "kernels/kernels.h"
 #include "runtime/sizes.h"
 
-/* Tokens of a chunk. Fewer would send the weights through the cache too often, forward and in the gradients' sums. */
-enum { FRNN_LEAST_TOKENS = 96, FRNN_LEAST_TOKENS_BACKWARD = 256 };
+/* Tokens of a chunk. Fewer would send the weights through the cache too often. */
+enum { FRNN_LEAST_TOKENS = 96 };
 
 /* Rows that go through time together. What a step of more writes would have left the second-level cache when the next one
  * reads it. */
 enum { FRNN_MOST_ROWS = 256 };
 
-/* Steps per chunk, from the elements of a token and the rows that go through it together. */
-size_t frnn_chunk_steps(const frnn_plan *plan, size_t rows, size_t token_elements, size_t least_tokens);
+/* Tokens that a chunk of time has room for, from the elements of a token. */
+size_t frnn_chunk_tokens(const frnn_plan *plan, size_t token_elements);
 
 int frnn_is_sound(const frnn_plan *plan);
 int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape);
