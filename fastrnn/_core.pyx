@@ -57,373 +57,12 @@ cdef const frnn_api *get_api() noexcept nogil:
     return api
 
 
+include "_settings.pxi"
+include "_interrupts.pxi"
 include "_blocks.pxi"
+include "_arrays.pxi"
+include "_weights.pxi"
 
-
-# ---- settings of the process ----
-
-cdef bytes isa = api.isa_name(0)  # the default is chosen below
-cdef size_t threads = 1
-
-
-def compiled_isas():
-    names = []
-    while api.isa_name(len(names)) != NULL:
-        names.append(api.isa_name(len(names)).decode())
-    return tuple(names)
-
-
-def isas():
-    return tuple([name for name in compiled_isas() if api.kernels(<bytes> name.encode(), FRNN_F32) != NULL])
-
-
-def get_isa():
-    return isa.decode()
-
-
-def set_isa(str name not None):
-    global isa
-    if name not in isas():
-        raise ValueError(f"isa must be one of {', '.join(isas())} on this machine, got {name!r}")
-    isa = name.encode()
-
-
-def get_num_threads():
-    return threads
-
-
-def set_num_threads(size_t n):
-    global threads
-    if n == 0:
-        raise ValueError("n must be at least 1, got 0")
-    threads = n
-
-
-def compiler():
-    return FRNN_COMPILER.decode()
-
-
-def multiply_adds(str dtype not None, size_t times):
-    cdef const frnn_kernels *kernels = api.kernels(isa, FRNN_F64 if dtype == "float64" else FRNN_F32)
-    cdef double done
-    with nogil:
-        done = api.multiply_adds(kernels, times)
-    return done
-
-
-set_isa(isas()[len(isas()) - 1])
-
-
-# ---- from status to exception, and from signal to status ----
-
-cdef int check(frnn_status status) except -1:
-    if status == FRNN_OK:
-        return 0
-    if status == FRNN_ERR_INTERRUPTED:
-        return -1  # the signal handler's exception is set
-    if status == FRNN_ERR_SIZE:
-        raise MemoryError(api.status_text(status).decode())
-    raise ValueError(api.status_text(status).decode())
-
-
-cdef set stopped = set()  # threads that are to end their calls; Python gives signals to the main thread alone
-
-
-cdef int poll(void *unused) noexcept with gil:
-    if stopped and PyThread_get_thread_ident() in stopped:
-        PyErr_SetNone(KeyboardInterrupt)
-        return 1
-    return PyErr_CheckSignals()
-
-
-cdef set alone = set()  # threads whose calls are not to be shared out
-
-
-def work_alone(unsigned long thread, bint yes):
-    if yes:
-        alone.add(thread)
-    else:
-        alone.discard(thread)
-
-
-def stop(unsigned long thread):
-    stopped.add(thread)
-
-
-def may_go_on(unsigned long thread):
-    stopped.discard(thread)
-
-
-# ---- arrays ----
-
-ctypedef void *pointer
-ctypedef const void *const_pointer
-ctypedef Py_buffer *buffer_pointer
-
-cdef enum:
-    MOST_ARRAYS = 24
-    ROOM = 512  # words on the stack, the scratch memory of small calls
-    SHORT = 1 << 16  # multiply-adds
-
-cdef object FLOAT32 = numpy_dtype("float32")
-cdef object FLOAT64 = numpy_dtype("float64")
-
-cdef enum access:
-    READ = 0
-    WRITE = PyBUF_WRITABLE
-
-cdef enum content:
-    NUMBERS
-    MASK
-    IDS
-
-cdef struct arrays:
-    # The buffers that a call holds. All have one element type; only masks are bytes, and ids of intp.
-    int count
-    char code  # "f" or "d"
-    Py_ssize_t size
-    Py_buffer views[MOST_ARRAYS]
-
-
-cdef void release(arrays *a) noexcept:
-    while a.count:
-        a.count -= 1
-        PyBuffer_Release(&a.views[a.count])
-
-
-cdef void begin(arrays *a, Weights weights) noexcept:
-    # No arrays yet, to be of the weights' type.
-    a.count, a.code, a.size = 0, weights.code, weights.size
-
-
-cdef bint has_type(Py_buffer *view, char code, Py_ssize_t size) noexcept:
-    if view.format == NULL or view.format[0] == 0 or view.format[1] != 0 or view.itemsize != size:
-        return False
-    if code == c"n":
-        return view.format[0] in b"lqin"
-    return view.format[0] == code or (code == c"?" and view.format[0] == c"B")
-
-
-cdef object shape_of(Py_buffer *view):
-    return tuple([view.shape[i] for i in range(view.ndim)])
-
-
-cdef Py_buffer *take(arrays *a, object array, str name, access mode, int ndim, const Py_ssize_t *shape,
-                     content what=NUMBERS) except NULL:
-    # The array's buffer, checked: this shape (-1 stands for any), no gaps in C order, except that the first two of
-    # three axes may have any strides.
-    cdef Py_buffer *view = &a.views[a.count]
-    cdef Py_ssize_t size = a.size if what == NUMBERS else 1 if what == MASK else <Py_ssize_t> sizeof(intptr_t)
-    cdef Py_ssize_t stride = size
-    cdef char code = a.code if what == NUMBERS else c"?" if what == MASK else c"n"
-    cdef int axis
-    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT | <int> mode)
-    a.count += 1
-    if not has_type(view, code, size):
-        raise ValueError(f"{name} must have the native element type {chr(code)!r}")
-    if view.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axes, got shape {shape_of(view)}")
-    for axis in range(ndim - 1, -1, -1):
-        if shape[axis] >= 0 and view.shape[axis] != shape[axis]:
-            wanted = tuple([shape[i] for i in range(ndim)])
-            raise ValueError(f"{name} must have shape {wanted}, got {shape_of(view)}")
-        if (ndim < 3 or axis == 2) and view.shape[axis] > 1 and view.strides[axis] != stride:
-            raise ValueError(f"{name} must be dense")
-        stride *= view.shape[axis]
-        # Also where gaps are allowed, every element must be aligned.
-        if view.len and (<uintptr_t> view.buf % <size_t> size or (view.shape[axis] > 1 and view.strides[axis] % size)):
-            raise ValueError(f"{name} must be aligned")
-    return view
-
-
-cdef void *vector(arrays *a, object array, str name, access mode, Py_ssize_t n) except? NULL:
-    # Where a dense (n,) array lies; NULL for None.
-    return NULL if array is None else take(a, array, name, mode, 1, &n).buf
-
-
-cdef void *matrix(arrays *a, object array, str name, access mode, Py_ssize_t rows, Py_ssize_t columns) except? NULL:
-    # Where a dense (rows, columns) array lies; NULL for None.
-    cdef Py_ssize_t[2] shape = [rows, columns]
-    return NULL if array is None else take(a, array, name, mode, 2, shape).buf
-
-
-cdef Py_buffer *sequences(arrays *a, object array, str name, access mode, Py_ssize_t B, Py_ssize_t T,
-                          Py_ssize_t width) except NULL:
-    # A (B, T, width) array.
-    cdef Py_ssize_t[3] shape = [B, T, width]
-    return take(a, array, name, mode, 3, shape)
-
-
-def activate(str activation not None, x, out):
-    cdef arrays a
-    cdef void *source
-    cdef void *target
-    cdef Py_ssize_t n = len(x)
-    cdef const frnn_kernels *kernels
-    a.count = 0
-    a.code = c"d" if memoryview(x).format == "d" else c"f"
-    a.size = 8 if a.code == c"d" else 4
-    try:
-        source = vector(&a, x, "x", READ, n)
-        target = vector(&a, out, "out", WRITE, n)
-        kernels = api.kernels(isa, FRNN_F64 if a.code == c"d" else FRNN_F32)
-        check(api.activate(kernels, ACTIVATIONS[activation], n, source, target))
-    finally:
-        release(&a)
-
-
-def fill_mask(lengths, mask):
-    cdef arrays a
-    cdef const double *counts
-    cdef uint8_t *row
-    cdef Py_ssize_t[2] shape = [len(lengths), -1]
-    cdef Py_buffer *view
-    cdef Py_ssize_t b, T
-    cdef bint fits = True
-    a.count, a.code, a.size = 0, c"d", 8
-    try:
-        counts = <const double *> vector(&a, lengths, "lengths", READ, shape[0])
-        view = take(&a, mask, "mask", WRITE, 2, shape, MASK)
-        row, T = <uint8_t *> view.buf, view.shape[1]
-        for b in range(shape[0]):
-            fits = 0 <= counts[b] <= <double> T
-            if not fits:
-                break
-            memset(row, 1, <size_t> counts[b])
-            memset(row + <size_t> counts[b], 0, <size_t> T - <size_t> counts[b])
-            row += T
-    finally:
-        release(&a)
-    return fits
-
-
-# ---- weights ----
-
-cdef class Weights:
-    cdef const frnn_cell *cell
-    cdef const frnn_kernels *kernels
-    cdef block memory
-    cdef void *prepared
-    cdef readonly Py_ssize_t inputs
-    cdef readonly Py_ssize_t units
-    cdef readonly Py_ssize_t kept
-    cdef readonly str isa
-    cdef char code
-    cdef Py_ssize_t size
-    cdef bint biased
-    cdef bint _reset_after
-
-    def __cinit__(self, *args, **kwargs):
-        if type(self) is Weights:
-            raise TypeError("Weights are made by the class of a layer, as SimpleRNNWeights")
-
-    cdef int prepare(self, const frnn_cell *cell, kernel, recurrent_kernel, bias, bint reset_after) except -1:
-        cdef arrays a
-        cdef frnn_plan plan
-        cdef frnn_status status
-        cdef size_t bytes
-        cdef const_pointer[3] from_
-        self.cell = cell
-        self.size = kernel.itemsize
-        self.code = c"d" if self.size == 8 else c"f"
-        self.kernels = api.kernels(isa, FRNN_F64 if self.code == c"d" else FRNN_F32)
-        self.isa = isa.decode()
-        self.biased = bias is not None
-        self._reset_after = reset_after
-        self.inputs, self.units = kernel.shape[0], recurrent_kernel.shape[0]
-        plan = self.plan(0, 0)
-        begin(&a, self)
-        try:
-            self.take(&a, kernel, recurrent_kernel, bias, from_)
-            check(cell.prepared_size(&plan, &bytes))
-            allocate(&self.memory, bytes)
-            self.prepared = self.memory.memory
-            with nogil:
-                status = cell.prepare(&plan, from_[0], from_[1], from_[2], self.prepared)
-            check(status)
-            check(cell.kept(&plan, &bytes))
-            self.kept = bytes
-        finally:
-            release(&a)
-        return 0
-
-    def __dealloc__(self):
-        give_back(&self.memory)
-
-    @property
-    def gates(self):
-        return self.cell.gates
-
-    @property
-    def states(self):
-        return 2 if self.cell == api.lstm else 1
-
-    @property
-    def dtype(self):
-        return "float64" if self.code == c"d" else "float32"
-
-    def matches(self, kernel, recurrent_kernel, bias):
-        cdef arrays a
-        cdef frnn_plan plan = self.plan(0, 0)
-        cdef const_pointer[3] from_
-        cdef int same = 0
-        begin(&a, self)
-        if (bias is not None) != self.biased:
-            return False
-        try:
-            self.take(&a, kernel, recurrent_kernel, bias, from_)
-            check(self.cell.prepared_from(&plan, from_[0], from_[1], from_[2], self.prepared, &same))
-        finally:
-            release(&a)
-        return same != 0
-
-    cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, const void **from_) except -1:
-        # Where the user's matrices are.
-        cdef Py_ssize_t columns = self.cell.gates * self.units
-        from_[0] = matrix(a, kernel, "kernel", READ, self.inputs, columns)
-        from_[1] = matrix(a, recurrent_kernel, "recurrent_kernel", READ, self.units, columns)
-        from_[2] = self.bias(a, bias, "bias", READ)
-        return 0
-
-    cdef void *bias(self, arrays *a, object array, str name, access mode) except? NULL:
-        # Where the bias or its gradient is; NULL for None.
-        cdef Py_ssize_t columns = self.cell.gates * self.units
-        return matrix(a, array, name, mode, 2, columns) if self._reset_after else vector(a, array, name, mode, columns)
-
-    cdef frnn_plan plan(self, Py_ssize_t B, Py_ssize_t T) noexcept:
-        cdef frnn_plan plan
-        memset(&plan, 0, sizeof(plan))
-        plan.kernels = self.kernels
-        plan.B, plan.T, plan.I, plan.H = B, T, self.inputs, self.units
-        plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
-        plan.poll = poll
-        plan.reset_after = self._reset_after
-        return plan
-
-
-@cython.final
-cdef class SimpleRNNWeights(Weights):
-    def __cinit__(self, kernel, recurrent_kernel, bias=None):
-        self.prepare(api.simple_rnn, kernel, recurrent_kernel, bias, False)
-
-
-@cython.final
-cdef class GRUWeights(Weights):
-    def __cinit__(self, kernel, recurrent_kernel, bias=None, bint reset_after=True):
-        self.prepare(api.gru, kernel, recurrent_kernel, bias, reset_after)
-
-    @property
-    def reset_after(self):
-        return self._reset_after
-
-
-@cython.final
-cdef class LSTMWeights(Weights):
-    def __cinit__(self, kernel, recurrent_kernel, bias=None):
-        self.prepare(api.lstm, kernel, recurrent_kernel, bias, False)
-
-
-# ---- calls ----
 
 cdef struct call:
     frnn_plan plan
@@ -716,3 +355,56 @@ def step(Weights weights not None, x, before, after, str activation, str recurre
     finally:
         release(&a)
     return written
+
+
+# ---- by themselves ----
+
+def multiply_adds(str dtype not None, size_t times):
+    cdef const frnn_kernels *kernels = api.kernels(isa, FRNN_F64 if dtype == "float64" else FRNN_F32)
+    cdef double done
+    with nogil:
+        done = api.multiply_adds(kernels, times)
+    return done
+
+
+def activate(str activation not None, x, out):
+    cdef arrays a
+    cdef void *source
+    cdef void *target
+    cdef Py_ssize_t n = len(x)
+    cdef const frnn_kernels *kernels
+    a.count = 0
+    a.code = c"d" if memoryview(x).format == "d" else c"f"
+    a.size = 8 if a.code == c"d" else 4
+    try:
+        source = vector(&a, x, "x", READ, n)
+        target = vector(&a, out, "out", WRITE, n)
+        kernels = api.kernels(isa, FRNN_F64 if a.code == c"d" else FRNN_F32)
+        check(api.activate(kernels, ACTIVATIONS[activation], n, source, target))
+    finally:
+        release(&a)
+
+
+def fill_mask(lengths, mask):
+    cdef arrays a
+    cdef const double *counts
+    cdef uint8_t *row
+    cdef Py_ssize_t[2] shape = [len(lengths), -1]
+    cdef Py_buffer *view
+    cdef Py_ssize_t b, T
+    cdef bint fits = True
+    a.count, a.code, a.size = 0, c"d", 8
+    try:
+        counts = <const double *> vector(&a, lengths, "lengths", READ, shape[0])
+        view = take(&a, mask, "mask", WRITE, 2, shape, MASK)
+        row, T = <uint8_t *> view.buf, view.shape[1]
+        for b in range(shape[0]):
+            fits = 0 <= counts[b] <= <double> T
+            if not fits:
+                break
+            memset(row, 1, <size_t> counts[b])
+            memset(row + <size_t> counts[b], 0, <size_t> T - <size_t> counts[b])
+            row += T
+    finally:
+        release(&a)
+    return fits
