@@ -20,14 +20,13 @@ FRNN_INLINE uintptr_t F(bytes_ahead)(frnn_ahead *ahead, size_t row, const REAL *
     return (uintptr_t)next - (uintptr_t)b;
 }
 
-/* Between two tiles: no more lines than there is room for in the queues. */
+/* Between two tiles */
 static void F(ask_for_rows)(frnn_ahead *ahead) {
-    for (size_t bytes = 0; bytes < 40 * 64 && ahead->row < ahead->count; ahead->row++)
+    for (size_t n = 0; n < ahead->some && ahead->row < ahead->count; n++, ahead->row++)
         for (int i = 0; i < 3; i++) {
             const struct frnn_ahead_rows *rows = &ahead->rows[i];
             const char *from = rows->first + (ptrdiff_t)ahead->row * rows->stride;
-            for (size_t j = 0; j < rows->bytes; j += 64) __builtin_prefetch(from + j, 0, 2);
-            bytes += rows->bytes;
+            for (size_t j = 0; j < rows->bytes; j += 64) __builtin_prefetch(from + j, 0, 3);
         }
 }
 

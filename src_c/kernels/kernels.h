@@ -28,6 +28,7 @@ typedef struct frnn_ahead {
         size_t bytes;
     } rows[3];         /* in rows: some of them after every tile */
     size_t row, count; /* the next of them, and how many there are */
+    size_t some;       /* so many after a tile: a step's tiles must come to all of them */
 } frnn_ahead;
 
 /* c = act(start + a b + a' b') for the panels first <= p < last of b */
