@@ -235,7 +235,8 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     const size_t size = plan->kernels->size, first = s->share.rows.first, next = s->step + 1;
     frnn_ahead a = frnn_gated_ahead(plan, s->share.rows, s->n);
     if (next == plan->T) return a;
-    a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
+    if (tape->gates)
+        a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
     a.rows[0] = (struct frnn_ahead_rows){frnn_at(&f->common.y, first, next), f->common.y.batch, plan->H * size};
     if (f->fused)
         a.rows[1] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, next), tape->x_batch, plan->I * size};
@@ -286,7 +287,7 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation,
                             .keep = tape->gates != NULL,
-                            .ahead = tape->gates && s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL};
+                            .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL};
     return cell->step(f, team, member, s, &rows);
 }
 
