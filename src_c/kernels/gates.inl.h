@@ -5,9 +5,10 @@
  * instruction cache. */
 
 typedef struct F(units) {
-    size_t row, unit, lanes; /* so many units of a row from this one on */
-    size_t width;            /* of the block that they belong to; its gates are so many elements apart: */
-    REAL *gates;             /* the first gate of these units */
+    size_t row, unit; /* some vectors' units of a row, from this one on; */
+    size_t lanes;     /* of the last vector */
+    size_t width;     /* of the block that they belong to; its gates are so many elements apart: */
+    REAL *gates;      /* the first gate of these units */
 } F(units);
 
 /* In which order: a step goes block by block, as their products were computed; the way back row by row, as the tape lies in
@@ -18,19 +19,19 @@ enum { F(BY_BLOCKS), F(BY_ROWS) };
  * other in such a row of vectors hide each other's latency. */
 enum { F(UNITS) = 2 * AT_ONCE };
 
-/* Lists the units from a row and a first unit on, whole blocks of a row, as many as there is room for, and says where the
- * next ones begin. It is a function of its own because it needs all the registers it can get. */
-FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gates, size_t *next_row, size_t *next_first,
-                                F(units) * u) {
+/* Lists units from a row and a first unit on, so many vectors in each, as many as there is room for of whole blocks, and
+ * says where the next ones begin. It is a function of its own because it needs all the registers it can get. */
+FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gates, int vectors, size_t *next_row,
+                                size_t *next_first, F(units) * u) {
     const size_t begin = g->first * PANEL, end = g->last * PANEL < g->H ? g->last * PANEL : g->H;
-    const size_t end_row = g->row + g->rows;
+    const size_t end_row = g->row + g->rows, step = (size_t)vectors * LANES;
     size_t row = *next_row, first = *next_first;
     int n = 0;
     while (row < end_row && first < end) {
         const size_t width = g->H - first < PANEL ? g->H - first : PANEL;
         REAL *const of_gates = (REAL *)g->gates[row] + gates * first;
-        if (n + (int)((width + LANES - 1) / LANES) > F(UNITS)) break;
-        for (size_t unit = 0; unit < width; unit += LANES)
+        if (vectors * n + (int)((width + LANES - 1) / LANES) > F(UNITS)) break;
+        for (size_t unit = 0; unit < width; unit += step)
             u[n++] = (F(units)){row, first + unit, F(lanes_left)(width, unit), width, of_gates + unit};
         if (order == F(BY_ROWS)) {
             if ((first += PANEL) >= end && ++row < end_row) first = begin;
@@ -42,26 +43,36 @@ FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gate
     return n;
 }
 
-typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n);
+typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors);
 
-/* Calls `update` for all units, at most UNITS vectors at a time. In a block so many gates stand side by side. */
-FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, F(update) * update) {
+/* Calls `update` for all units, at most UNITS vectors at a time. In a block so many gates stand side by side. Where all
+ * blocks are whole, up to `most` vectors of a row go together: that halves the way to find them, and doubles the code. */
+FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, int most, F(update) * update) {
     const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
+    const int vectors = g.H % PANEL == 0 ? most : 1;
     size_t row = g.row, first = g.first * PANEL;
     F(units) u[F(UNITS)];
-    for (int n; (n = F(list_units)(rows, order, gates, &row, &first, u)) > 0;) update(&g, u, n);
+    for (int n; (n = F(list_units)(rows, order, gates, vectors, &row, &first, u)) > 0;)
+        if (vectors == 1) update(&g, u, n, 1);
+        else update(&g, u, n, most);
 }
 
-/* One after the other, whatever the compiler thinks. What a kernel reads and writes, it reads for all before it writes one:
- * where rows are shorter than a vector, each load would wait for the store before it. */
-#define EACH_UNIT _Pragma("GCC unroll 1") for (int i = 0; i < n; i++)
+/* All vectors i, v being their place in units[e]. One after the other, whatever the compiler thinks. What a kernel reads and
+ * writes, it reads for all before it writes one: where rows are shorter than a vector, each load would wait for the store
+ * before it. */
+#define EACH_UNIT \
+    _Pragma("GCC unroll 1") for (int e = 0; e < n; e++) \
+        FRNN_UNROLL for (int v = 0, i = e * vectors; v < vectors; v++, i++)
 
-/* Of units u[i]: one of the gates that stand side by side, and what has H elements a row for each part. */
-#define GATE(gate) F(load_some)(u[i].gates + (gate) * u[i].width, u[i].lanes)
-#define IN(array, part) F(load_some)((const REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, u[i].lanes)
-#define SET_GATE(gate, value) F(store_some)(u[i].gates + (gate) * u[i].width, value, u[i].lanes)
-#define OUT(array, part, value) F(store_some)((REAL *)g->array[u[i].row] + (part) * g->H + u[i].unit, value, u[i].lanes)
+/* Of vector i: one of the gates that stand side by side, and what has H elements a row for each part. */
+#define LANES_HERE (vectors > 1 ? LANES : u[e].lanes)
+#define GATE_AT(gate) (u[e].gates + (gate) * (vectors > 1 ? PANEL : u[e].width) + v * LANES)
+#define AT(array, part) ((REAL *)g->array[u[e].row] + (part) * g->H + u[e].unit + v * LANES)
+#define GATE(gate) F(load_some)(GATE_AT(gate), LANES_HERE)
+#define IN(array, part) F(load_some)(AT(array, part), LANES_HERE)
+#define SET_GATE(gate, value) F(store_some)(GATE_AT(gate), value, LANES_HERE)
+#define OUT(array, part, value) F(store_some)(AT(array, part), value, LANES_HERE)
 
 /* The kernel `name` from name_units. */
-#define FRNN_GATED_KERNEL(name, order, gates) \
-    static void F(name)(const frnn_gated_rows *g) { F(for_units)(g, F(order), gates, F(name##_units)); }
+#define FRNN_GATED_KERNEL(name, order, gates, most) \
+    static void F(name)(const frnn_gated_rows *g) { F(for_units)(g, F(order), gates, most, F(name##_units)); }

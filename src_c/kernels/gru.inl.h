@@ -3,16 +3,16 @@
  * The tape's gates of a row are z and r side by side in every block, then g, and with reset_after u = h' wh + b. */
 
 /* g = act(x wx + b + r u) */
-FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     const VEC one = V(set1)(1);
-    VEC z[2 * F(UNITS)], *const r = z + n, c[F(UNITS)];
+    VEC z[2 * F(UNITS)], *const r = z + n * vectors, c[F(UNITS)];
     EACH_UNIT {
         z[i] = GATE(0);
         r[i] = GATE(1);
     }
-    F(act_vectors)(g->recurrent_activation, 2 * n, z);
+    F(act_vectors)(g->recurrent_activation, 2 * n * vectors, z);
     EACH_UNIT c[i] = V(fma)(r[i], IN(u, 0), IN(candidate, 0));
-    F(act_vectors)(g->activation, n, c);
+    F(act_vectors)(g->activation, n * vectors, c);
     EACH_UNIT {
         OUT(y, 0, V(fma)(z[i], IN(h, 0), (one - z[i]) * c[i]));
         if (!g->keep) continue;
@@ -23,7 +23,7 @@ FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int 
 }
 
 /* dz is [g z r u]: of x, the gradients of what it was multiplied to are g, z and r; of h', z, r and u. */
-FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     const VEC one = V(set1)(1);
     VEC d[F(UNITS)];
     EACH_UNIT {
@@ -44,13 +44,13 @@ FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u,
 }
 
 /* Without reset_after g needs a product of its own, of r h': first the gates, */
-FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC z[2 * F(UNITS)], *const r = z + n;
+FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
+    VEC z[2 * F(UNITS)], *const r = z + n * vectors;
     EACH_UNIT {
         z[i] = GATE(0);
         r[i] = GATE(1);
     }
-    F(act_vectors)(g->recurrent_activation, 2 * n, z);
+    F(act_vectors)(g->recurrent_activation, 2 * n * vectors, z);
     EACH_UNIT {
         VEC h = IN(h, 0);
         if (g->dropout) h = h * IN(dropout, 0);
@@ -61,11 +61,11 @@ FRNN_INLINE void F(gru_reset_units)(const frnn_gated_rows *g, const F(units) * u
 }
 
 /* then g = act(x wx + b + (r h') wh). */
-FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     const VEC one = V(set1)(1);
     VEC c[F(UNITS)];
     EACH_UNIT c[i] = IN(candidate, 0);
-    F(act_vectors)(g->activation, n, c);
+    F(act_vectors)(g->activation, n * vectors, c);
     EACH_UNIT {
         const VEC z = GATE(0);
         OUT(y, 0, V(fma)(z, IN(h, 0), (one - z) * c[i]));
@@ -74,7 +74,7 @@ FRNN_INLINE void F(gru_candidate_units)(const frnn_gated_rows *g, const F(units)
 }
 
 /* And back: dz is [g z r], of which this leaves g and z. */
-FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     const VEC one = V(set1)(1);
     VEC d[F(UNITS)];
     EACH_UNIT {
@@ -90,7 +90,7 @@ FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(u
 }
 
 /* rh holds the gradient of r h', and gets r h' itself. */
-FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     VEC d[F(UNITS)], dh[F(UNITS)];
     EACH_UNIT {
         d[i] = IN(rh, 0);
@@ -105,9 +105,9 @@ FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units
     }
 }
 
-FRNN_GATED_KERNEL(gru, BY_BLOCKS, 2)
-FRNN_GATED_KERNEL(gru_back, BY_ROWS, 2)
-FRNN_GATED_KERNEL(gru_reset, BY_BLOCKS, 2)
-FRNN_GATED_KERNEL(gru_candidate, BY_BLOCKS, 2)
-FRNN_GATED_KERNEL(gru_candidate_back, BY_ROWS, 2)
-FRNN_GATED_KERNEL(gru_reset_back, BY_ROWS, 2)
+FRNN_GATED_KERNEL(gru, BY_BLOCKS, 2, VECTORS)
+FRNN_GATED_KERNEL(gru_back, BY_ROWS, 2, VECTORS)
+FRNN_GATED_KERNEL(gru_reset, BY_BLOCKS, 2, 1)
+FRNN_GATED_KERNEL(gru_candidate, BY_BLOCKS, 2, 1)
+FRNN_GATED_KERNEL(gru_candidate_back, BY_ROWS, 2, 1)
+FRNN_GATED_KERNEL(gru_reset_back, BY_ROWS, 2, 1)

@@ -2,8 +2,9 @@
  *
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
-FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
-    VEC in[3 * F(UNITS)], *const forget = in + n, *const out = forget + n, c[F(UNITS)], before[F(UNITS)];
+FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
+    VEC in[3 * F(UNITS)], *const forget = in + n * vectors, *const out = forget + n * vectors, c[F(UNITS)],
+                                 before[F(UNITS)];
     EACH_UNIT {
         before[i] = IN(c, 0);
         in[i] = GATE(0);
@@ -11,8 +12,8 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
         c[i] = GATE(2);
         out[i] = GATE(3);
     }
-    F(act_vectors)(g->recurrent_activation, 3 * n, in);
-    F(act_vectors)(g->activation, n, c);
+    F(act_vectors)(g->recurrent_activation, 3 * n * vectors, in);
+    F(act_vectors)(g->activation, n * vectors, c);
     EACH_UNIT {
         if (g->keep) {
             SET_GATE(0, in[i]);
@@ -23,12 +24,12 @@ FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int
         c[i] = V(fma)(forget[i], before[i], in[i] * c[i]);
         OUT(next_c, 0, c[i]);
     }
-    F(act_vectors)(g->activation, n, c);
+    F(act_vectors)(g->activation, n * vectors, c);
     EACH_UNIT OUT(y, 0, out[i] * c[i]);
 }
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */
-FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u, int n) {
+FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     VEC a[F(UNITS)], d[F(UNITS)], dc[F(UNITS)];
     EACH_UNIT {
         a[i] = IN(next_c, 0);
@@ -36,7 +37,7 @@ FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u
         if (g->dy) d[i] = d[i] + IN(dy, 0);
         dc[i] = IN(dc, 0);
     }
-    F(act_vectors)(g->activation, n, a); /* h = o a */
+    F(act_vectors)(g->activation, n * vectors, a); /* h = o a */
     EACH_UNIT {
         const VEC in = GATE(0), forget = GATE(1), c = GATE(2), out = GATE(3);
         OUT(dh, 0, V(set1)(0));
@@ -49,5 +50,5 @@ FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u
     }
 }
 
-FRNN_GATED_KERNEL(lstm, BY_BLOCKS, 4)
-FRNN_GATED_KERNEL(lstm_back, BY_ROWS, 4)
+FRNN_GATED_KERNEL(lstm, BY_BLOCKS, 4, VECTORS)
+FRNN_GATED_KERNEL(lstm_back, BY_ROWS, 4, VECTORS)
