@@ -20,10 +20,13 @@
 
 enum {
     MOST_THREADS = 256,     /* the caller's included */
-    SPINS = 4000,           /* some tens of microseconds */
+    SPINS = 4000,           /* some tens of microseconds; then others may run */
     POLL_MILLISECONDS = 50, /* polling may mean waiting for an interpreter's lock: not too often */
     STACK_BYTES = 512 * 1024,
 };
+/* Seconds before a thread sleeps: waking it takes some 80 us, and between two calls of a training loop there may be that
+ * much of Python and NumPy. */
+static const double AWAKE = 300e-6;
 static const double WORTH_A_THREAD = 200e3; /* multiply-adds that take about as long as waking a thread */
 static const double PATIENCE = 200e-6, PATIENCE_PER_WORK = 3e-12; /* seconds to wait for members to come */
 static const double WORK_BETWEEN_CLOCKS = 4e6;
@@ -66,6 +69,24 @@ static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* How somebody waits who is to sleep in the end. */
+struct wait {
+    size_t spins;
+    double until;
+};
+
+/* Passes a moment. 0: it is time to sleep. */
+static int pass(struct wait *wait) {
+    if (wait->spins++ < SPINS) {
+        relax();
+        return 1;
+    }
+    const double time = now();
+    if (wait->until == 0) wait->until = time + AWAKE;
+    sched_yield();
+    return time < wait->until;
 }
 
 static void poll_now(frnn_team *team) {
@@ -116,7 +137,8 @@ static void post(struct mailbox *box, frnn_team *team) {
 static void *member_main(void *argument) {
     struct mailbox *box = argument;
     for (;;) {
-        for (size_t spin = 0; spin < SPINS && !atomic_load(&box->team); spin++) relax();
+        struct wait idle = {0, 0};
+        while (!atomic_load(&box->team) && pass(&idle)) continue;
         pthread_mutex_lock(&box->mutex);
         while (!atomic_load(&box->team)) pthread_cond_wait(&box->changed, &box->mutex);
         pthread_mutex_unlock(&box->mutex);
@@ -140,7 +162,10 @@ static void gather(frnn_team *team, size_t wanted, double work) {
     const double until = now() + PATIENCE + PATIENCE_PER_WORK * work;
     size_t coming = 0;
     for (size_t i = 0; i < wanted; i++) post(&mailboxes[i], team);
-    for (size_t spin = 1; atomic_load(&team->joined) < wanted && (spin % 16 || now() < until); spin++) relax();
+    for (size_t spin = 1; atomic_load(&team->joined) < wanted && (spin % 16 || now() < until); spin++) {
+        if (spin % 1024) relax();
+        else sched_yield(); /* to one who was woken on this very processor */
+    }
     for (size_t i = 0; i < wanted; i++) {
         frnn_team *expected = team;
         coming += !atomic_compare_exchange_strong(&mailboxes[i].team, &expected, NULL);
@@ -154,7 +179,8 @@ static void gather(frnn_team *team, size_t wanted, double work) {
 
 /* The caller has done its part: wait for the others, polling all the while. */
 static void wait_for(struct mailbox *box, frnn_team *team) {
-    for (size_t spin = 0; spin < SPINS && atomic_load(&box->team); spin++) relax();
+    struct wait done = {0, 0};
+    while (atomic_load(&box->team) && pass(&done)) continue;
     while (atomic_load(&box->team)) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
