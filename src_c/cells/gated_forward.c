@@ -291,11 +291,10 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     return cell->step(f, team, member, s, &rows);
 }
 
-static void forward_member(frnn_team *team, size_t member, void *job) {
-    const frnn_gated_forward *f = job;
+/* Some rows, from the first step to the last. Nonzero: the team is stopping. */
+static int forward_rows(const frnn_gated_forward *f, frnn_team *team, size_t member, frnn_share share) {
     const frnn_plan *plan = f->common.plan;
     const frnn_tape *tape = f->common.tape;
-    const frnn_share share = frnn_share_of(plan, f->cell->gates, frnn_team_size(team), member, !tape->dropout);
     const size_t size = plan->kernels->size, row = plan->H * size, offset = share.columns.first * size;
     const size_t bytes = (share.columns.last - share.columns.first) * size, first = share.rows.first;
     char **const c = list(f, member, STATE_C);
@@ -304,9 +303,20 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
         if (tape->c0) memcpy(c[b - first] + offset, (const char *)tape->c0 + b * row + offset, bytes);
         else memset(c[b - first] + offset, 0, bytes);
     }
-    if (frnn_go_forward(&f->common, team, member, share, f->fused, recur, f)) return;
+    if (frnn_go_forward(&f->common, team, member, share, f->fused, recur, f)) return 1;
     for (size_t b = first; b < share.rows.last && f->c_last; b++)
         memcpy((char *)f->c_last + b * row + offset, c[b - first] + offset, bytes);
+    return 0;
+}
+
+static void forward_member(frnn_team *team, size_t member, void *job) {
+    const frnn_gated_forward *f = job;
+    const frnn_plan *plan = f->common.plan;
+    const frnn_share share =
+        frnn_share_of(plan, f->cell->gates, frnn_team_size(team), member, !f->common.tape->dropout);
+    const size_t blocks = frnn_row_blocks(share);
+    for (size_t i = 0; i < blocks; i++)
+        if (forward_rows(f, team, member, frnn_row_block(share, blocks, i))) return;
 }
 
 frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, void *h_last,

@@ -157,12 +157,9 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const forward *f = job;
     const frnn_plan *plan = f->common.plan;
     const frnn_share all = frnn_share_of(plan, 1, frnn_team_size(team), member, !f->common.tape->dropout);
-    const size_t rows = all.rows.last - all.rows.first;
-    const size_t blocks = all.together ? 1 : (rows + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS;
+    const size_t blocks = frnn_row_blocks(all);
     for (size_t i = 0; i < blocks; i++) {
-        const frnn_range block = frnn_part(rows, blocks, i);
-        frnn_share share = all;
-        share.rows = (frnn_range){all.rows.first + block.first, all.rows.first + block.last};
+        const frnn_share share = frnn_row_block(all, blocks, i);
         const int fused = f->common.tape->table || is_fused(plan, share);
         if (frnn_go_forward(&f->common, team, member, share, fused, recur, f)) return;
     }
