@@ -202,7 +202,9 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             else list_all(f, &s, x, y);
             if (fused && tape->table) list_table(f, &s);
             if (recur(f, team, member, &s, cell)) return 1;
-            if (share.together && frnn_barrier(team)) return 1;
+            if (!share.together) continue;
+            if (frnn_barrier(team)) return 1;
+            frnn_fetch_rows((const char *const *)s.y, s.n, row);
         }
         if (tape->mask) keep_states(&s);
         if (tape->y && tape->mask) repeat_outputs(f, share, steps);

@@ -62,6 +62,13 @@ static inline void frnn_fetch(const char *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
 }
 
+/* The same for a step's rows of which other members have just written parts: else each line would be waited for when it is
+ * needed, which takes long between processors that share no cache. Many rows take their time anyway. */
+enum { FRNN_FETCHED_ROWS_BYTES = 16 * 1024 };
+static inline void frnn_fetch_rows(const char *const *rows, size_t n, size_t bytes) {
+    for (size_t i = 0; i < n && n * bytes <= FRNN_FETCHED_ROWS_BYTES; i++) frnn_fetch(rows[i], bytes);
+}
+
 /* Elements from one row of `width` to the next in memory of our own: rows that are a large power of two apart would get
  * into each other's way in the caches. */
 size_t frnn_pitch(const frnn_plan *plan, size_t width);

@@ -222,7 +222,10 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,
                      g->gradients->dy ? (const void *const *)s->dy : NULL, (const void *const *)s->y,
                      (void *const *)s->dz);
-    if (s->share.together && frnn_barrier(team)) return 1; /* every column of dz must be there */
+    if (s->share.together) {
+        if (frnn_barrier(team)) return 1; /* every column of dz must be there */
+        frnn_fetch_rows(s->dz, s->n, row);
+    }
     const frnn_term term = {(const void *const *)s->dz, ((const backward *)cell)->wh_t, plan->H};
     if (frnn_multiply(team, member, k,
                       (frnn_product){.term = {term},
