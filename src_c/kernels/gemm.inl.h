@@ -7,9 +7,9 @@
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
-/* Rows of b that are asked for before they are needed: large matrices come from the third cache. A wide tile, of few
- * rows, goes through them so fast that this would be too much at a time. */
-enum { F(ROWS_AHEAD) = 64, F(ROWS_AHEAD_WIDE) = 16 };
+/* Rows of b that are asked for before they are needed: large matrices come from the third cache. A wide tile, of few rows,
+ * goes through them so fast that asking only takes time. */
+enum { F(ROWS_AHEAD) = 64 };
 
 /* How many bytes beyond b the memory is that a tile asks for. The first tile of a panel asks for b itself; for the others b
  * has come nearer already. */
@@ -59,8 +59,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
         const REAL *a[ROWS];
         const size_t K = t->K, panel_size = K * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
-        const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K)
-                                     : (vectors > VECTORS ? F(ROWS_AHEAD_WIDE) : F(ROWS_AHEAD)) * PANEL * sizeof(REAL);
+        const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K) : F(ROWS_AHEAD) * PANEL * sizeof(REAL);
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) a[r] = t->a[row + r];
         for (size_t k = 0; k < K; k++) {
@@ -75,9 +74,8 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
                 for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
             }
             FRNN_UNROLL
-            for (int v = 0; v < vectors; v++)
-                __builtin_prefetch((const REAL *)((uintptr_t)b + ahead) + (size_t)(v / VECTORS) * panel_size
-                                   + (size_t)(v % VECTORS) * LANES);
+            for (int v = 0; v < vectors && vectors <= VECTORS; v++)
+                __builtin_prefetch((const REAL *)((uintptr_t)b + ahead) + v * LANES);
             b += PANEL;
         }
     }
