@@ -217,10 +217,13 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
             p.rows = frnn_least(some_rows, s->n - p.row);
             if (f->near) use_near(f, member, &p);
             if (!rows->ahead) claim_rows(f, &p, rows);
-            for (const frnn_gated_product *m = products; m < products + count; m++)
+            for (size_t j = 0; j < count; j++) {
+                /* In every other step from the last to the first, as the panels. */
+                const frnn_gated_product *m = &products[s->step % 2 ? count - 1 - j : j];
                 if (m->a || !m->wh ? multiply(f, team, member, s, &p, m, rows->ahead)
                                    : multiply_dropped(f, team, member, &p, m))
                     return 1;
+            }
             rows->row = p.row, rows->rows = p.rows, rows->first = p.first, rows->last = p.last;
             update(rows);
         }
