@@ -7,6 +7,10 @@
 /* Steps of a chunk that may as well be up to half as many more. */
 enum { LONG_CHUNK = 16 };
 
+/* Of a second-level cache; and rows that are worth a way through the weights of their own. */
+static const size_t CACHE_BYTES = 1024 * 1024;
+enum { LEAST_ROWS = 32 };
+
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
@@ -32,6 +36,13 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     f.rows = frnn_take(l, tape->mask ? frnn_times(l, threads, plan->B) : 0, sizeof *f.rows);
     f.z = f.y;
     return f;
+}
+
+size_t frnn_row_blocks(const frnn_forward *f, frnn_share share) {
+    /* Rows that are a large power of two apart meet in the same few places of a cache. */
+    const size_t stride = (size_t)f->y.batch, meeting = stride & (~stride + 1);
+    const size_t most = frnn_most(LEAST_ROWS, CACHE_BYTES / frnn_most(meeting, CACHE_BYTES / FRNN_MOST_ROWS));
+    return share.together ? 1 : (share.rows.last - share.rows.first + most - 1) / most;
 }
 
 void frnn_begin_forward(const frnn_forward *f) {

@@ -57,10 +57,7 @@ static inline size_t frnn_row_of(const frnn_forward *f, const frnn_step *step, s
 }
 
 /* A member's rows go through time in so many blocks, one after the other. */
-static inline size_t frnn_row_blocks(frnn_share share) {
-    const size_t rows = share.rows.last - share.rows.first;
-    return share.together ? 1 : (rows + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS;
-}
+size_t frnn_row_blocks(const frnn_forward *f, frnn_share share);
 
 static inline frnn_share frnn_row_block(frnn_share share, size_t blocks, size_t i) {
     const frnn_range block = frnn_part(share.rows.last - share.rows.first, blocks, i);
