@@ -20,6 +20,7 @@ from fastrnn.layers.tokens import Tokens
 T = TypeVar("T")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 _WORTH_A_THREAD = 2**23  # multiply-adds of both halves
+_WORTH_SHARING = 60_000  # and of one sequence's step, from which on threads share it
 
 
 class BidirectionalTape(NamedTuple):
@@ -271,12 +272,14 @@ class Bidirectional(Composite):
         return [half, half]
 
     def _at_once(self, B: int, T: int) -> bool:
-        """Whether the halves are to run at the same time: for two threads, and more work than it takes to start one.
+        """Whether the halves are to run at the same time: if threads cannot share a step of one half, and it pays.
 
-        A time step takes about as many multiply-adds as there are weights. More threads share the work of one half
-        better than they would share the halves.
+        They share the rows of a batch, or a large matrix's columns. Then each half has both threads' caches, which is
+        better than a half for each thread. Starting a thread takes time; a step takes a multiply-add for each weight.
         """
-        return 2 <= _core.get_num_threads() < 4 and B * T * self.count_params() >= _WORTH_A_THREAD
+        matrix = max(array.size for array in self._arrays.values())
+        shared = B > 1 or matrix > _WORTH_SHARING
+        return not shared and 2 <= _core.get_num_threads() < 4 and T * self.count_params() >= _WORTH_A_THREAD
 
 
 def _like(layer: OverTime, prefix: str, go_backwards: bool) -> OverTime:
