@@ -38,6 +38,7 @@ frnn_gated_weights frnn_gated_weights_in(const frnn_gated *cell, const frnn_plan
 /* The user's matrices and where they are packed. */
 enum { MATRICES = 8 };
 typedef struct matrices {
+    const frnn_kernels *kernels;
     frnn_gate_matrix from[MATRICES];
     char *packed[MATRICES];
 } matrices;
@@ -47,7 +48,7 @@ static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const
     const frnn_gated_weights w = frnn_gated_weights_in(cell, plan, prepared);
     const size_t H = plan->H, columns = cell->gates * H, size = plan->kernels->size;
     const char *const b_h = b && cell->has_u ? b + columns * size : NULL;
-    matrices m;
+    matrices m = {.kernels = plan->kernels};
     for (int i = 0; i < MATRICES; i += MATRICES / 2) {
         const frnn_gated_part part = i ? w.candidate : w.together;
         const size_t at = i ? cell->together * H * size : 0;
@@ -69,16 +70,22 @@ frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *pl
     return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
 }
 
+static void prepare_member(frnn_team *team, size_t member, void *job) {
+    const matrices *m = job;
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, m->kernels, &m->from[i], m->packed[i]);
+}
+
 frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
                                const void *b, void *prepared) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
-    const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
+    matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
     const frnn_gated_weights w = frnn_gated_weights_in(cell, plan, prepared);
     const frnn_kernels *k = plan->kernels;
-    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(k, &m.from[i], m.packed[i]);
+    const double elements = (double)cell->gates * (double)plan->H * (double)(plan->I + plan->H);
+    const frnn_status status = frnn_run(plan, FRNN_WORK_PER_PACKED * elements, prepare_member, &m);
     memcpy(w.start, w.together.b, frnn_panels(k, w.together.gates_x * plan->H) * k->panel * k->size);
     k->add(cell->together * plan->H, 1, w.together.b_h, 0, w.start); /* the others come after these */
-    return FRNN_OK;
+    return status;
 }
 
 frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,

@@ -31,11 +31,14 @@ void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *ord
     }
 }
 
-void frnn_pack_gates(const frnn_kernels *k, const frnn_gate_matrix *m, void *packed) {
-    const size_t N = m->gates * m->H, panels = frnn_panels(k, N), panel_row = k->panel * k->size;
-    const size_t whole = m->w ? N / k->panel : 0; /* panels without zeros */
-    memset((char *)packed + whole * m->K * panel_row, 0, (panels - whole) * m->K * panel_row);
-    for (size_t n = 0; n < N && m->w;) {
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
+                     void *packed) {
+    const size_t N = m->gates * m->H, panel_row = k->panel * k->size;
+    const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
+    const size_t zeros = frnn_most(panels.first, m->w ? N / k->panel : 0); /* panels before are full */
+    if (zeros < panels.last)
+        memset((char *)packed + zeros * m->K * panel_row, 0, (panels.last - zeros) * m->K * panel_row);
+    for (size_t n = panels.first * k->panel; n < frnn_least(panels.last * k->panel, N) && m->w;) {
         const run r = run_at(k, m->H, m->gates, n);
         const char *from = (const char *)m->w + r.from * k->size;
         char *to = (char *)packed + r.panel * m->K * panel_row + r.column * k->size;

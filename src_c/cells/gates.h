@@ -17,7 +17,9 @@ typedef struct frnn_gate_matrix {
     size_t K, H, gates, stride;
 } frnn_gate_matrix;
 
-void frnn_pack_gates(const frnn_kernels *k, const frnn_gate_matrix *m, void *packed);
+/* packed: a member's part of the panels of the matrix. */
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
+                     void *packed);
 
 /* Whether packed holds the very bits of the matrix. */
 int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *m, const void *packed);
