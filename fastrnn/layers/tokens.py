@@ -111,11 +111,7 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
         if factor is not None:
             rows *= factor
     if layer.use_bias:
-        bias = layer._own["bias"]
-        rows += bias if bias.ndim == 1 else bias[0]
-        if bias.ndim == 2:  # what a GRU's update and reset gates add to the product of the state
-            gates = 2 * layer.units
-            rows[:, :gates] += bias[1, :gates]
+        rows += _input_bias(layer)
     return _Gathered(Projected(ids, rows), _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
 
 
@@ -149,6 +145,17 @@ def add_rows(ids: Array, rows: Array, vocabulary: int) -> Array:
 
 def _take(table: Array, ids: Array) -> Array:
     return np.take(table, ids, axis=0, mode="clip")  # they are in range: this skips the check
+
+
+def _input_bias(layer: Recurrent) -> Array:
+    """Return what is added to the product of the input, and a GRU's second bias of its update and reset gates."""
+    bias: Array = layer._own["bias"]
+    if bias.ndim == 1:
+        return bias
+    gates = 2 * layer.units
+    added: Array = bias[0].copy()
+    added[:gates] += bias[1, :gates]
+    return added
 
 
 def _prepare(layer: Recurrent) -> Any:

@@ -8,6 +8,9 @@
  * the caches when the sums need it. */
 static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS; }
 
+/* Tokens of a chunk for every row of a table, from which on two tables pay. */
+enum { TOKENS_PER_ROW = 2 };
+
 size_t frnn_backward_chunk(const frnn_plan *plan, size_t width) {
     const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
     /* As many tokens as fill the sums' blocks, but not a few more: those would be a block that takes as long. */
@@ -24,7 +27,8 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     const size_t x_columns = frnn_times(l, frnn_panels(k, plan->I), k->panel);
     const size_t tokens = frnn_times(l, steps, plan->B), pointers = frnn_times(l, threads, tokens);
     const size_t wx_rows = frnn_times(l, gates, plan->H);
-    frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .steps = steps};
+    frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
+    g.table_parts = 1;
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
@@ -36,6 +40,14 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     g.h_rows = frnn_take(l, pointers, sizeof *g.h_rows);
     g.to = frnn_take(l, pointers, sizeof *g.to);
     return g;
+}
+
+void frnn_share_table(frnn_backward *g, size_t width, frnn_layout *l) {
+    const frnn_plan *plan = g->plan;
+    const size_t tokens = frnn_backward_chunk(plan, width) * plan->B; /* not fewer if time is: bits must not change */
+    if (!g->gradients->dtable || g->tape->V > tokens / TOKENS_PER_ROW) return;
+    g->table_parts = 2;
+    g->table = frnn_take(l, frnn_times(l, g->tape->V, frnn_times(l, g->gates, plan->H)), plan->kernels->size);
 }
 
 void frnn_begin_backward(const frnn_backward *g) {
@@ -107,13 +119,11 @@ static void list_rows(const frnn_backward *g, frnn_back_step *s, frnn_range step
     s->n = frnn_list_rows(now, NULL, s->share.rows, s->rows);
 }
 
-static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range rows, frnn_tokens *t) {
+/* Adds tokens to the lists, with their rows of a table or NULL. */
+static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range rows, char *table, frnn_tokens *t) {
     const frnn_plan *plan = g->plan;
     const ptrdiff_t way = plan->go_backwards ? -1 : 1, x_time = way * g->tape->x_time;
     const ptrdiff_t dx_time = way * (ptrdiff_t)(plan->I * plan->kernels->size);
-    void *const dtable = g->gradients->dtable;
-    t->n = 0;
-    t->later = g->tape->h0 != NULL;
     for (size_t b = rows.first; b < rows.last; b++)
         for (size_t step = steps.first, run; step < steps.last; step += run) {
             run = g->tape->mask ? frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0) : steps.last - step;
@@ -127,8 +137,8 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
                 dz += g->dz.time, x += x_time, h = y, y += g->tape->y_time;
             }
             for (size_t i = t->n; dx && i < t->n + run; i++, dx += dx_time) t->dx[i] = dx;
-            for (size_t i = 0; dtable && i < run; i++)
-                t->dx[t->n + i] = frnn_row_of_token(plan, g->tape, g->gates, dtable, b, step + i);
+            for (size_t i = 0; table && i < run; i++)
+                t->dx[t->n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, step + i);
             t->n += run;
         }
 }
@@ -149,24 +159,49 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                         .activation = FRNN_LINEAR});
 }
 
-/* dtable[id] += dz, one member's columns of it: so each is summed over the tokens in their order. */
-static void add_to_table(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
+static char *table_of_part(const frnn_backward *g, size_t part) { return part ? g->table : g->gradients->dtable; }
+
+/* Lists where the tokens from `first` on add to, and adds them. */
+static void add_to_table(const frnn_backward *g, const frnn_tokens *t, size_t first) {
     const frnn_kernels *k = g->plan->kernels;
     const size_t N = g->gates * g->plan->H, turned = g->turned * g->plan->H;
-    const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
-    const size_t first = panels.first * k->panel, last = frnn_least(panels.last * k->panel, N);
-    const size_t middle = frnn_most(first, frnn_least(last, N - turned));
-    const void *const *dz = (const void *const *)t->dz;
-    void *const *rows = (void *const *)t->dx;
-    if (first < middle) k->add_rows(t->n, middle - first, dz, first + turned, rows, first);
-    if (middle < last) k->add_rows(t->n, last - middle, dz, middle + turned - N, rows, middle);
+    const void *const *dz = (const void *const *)t->dz + first;
+    void *const *rows = (void *const *)t->dx + first;
+    k->add_rows(t->n - first, N - turned, dz, turned, rows, 0);
+    if (turned) k->add_rows(t->n - first, turned, dz, 0, rows, N - turned);
 }
 
-/* Writes zeros to one member's rows of dtable. */
+/* The tokens of a block, and one member's share of them to the table. */
+static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
+                         frnn_tokens *t, int all) {
+    const frnn_range mine = frnn_part(g->table_parts, frnn_team_size(team), member);
+    for (size_t part = 0; part < g->table_parts; part++) {
+        const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->table_parts, part);
+        const size_t first = t->n;
+        const int adds = g->gradients->dtable && mine.first <= part && part < mine.last;
+        if (!all && !adds) continue;
+        list_tokens(g, steps, (frnn_range){rows.first + some.first, rows.first + some.last},
+                    adds ? table_of_part(g, part) : NULL, t);
+        if (adds) add_to_table(g, t, first);
+    }
+}
+
+/* One member's rows of the tables: zeros, before any tokens are added, */
 static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) {
     const size_t row = g->gates * g->plan->H * g->plan->kernels->size;
     const frnn_range rows = frnn_part(g->tape->V, frnn_team_size(team), member);
-    memset((char *)g->gradients->dtable + rows.first * row, 0, (rows.last - rows.first) * row);
+    const size_t first = rows.first * row, bytes = (rows.last - rows.first) * row;
+    if (!g->gradients->accumulate) memset((char *)g->gradients->dtable + first, 0, bytes);
+    if (g->table_parts > 1) memset(g->table + first, 0, bytes);
+}
+
+/* and after a chunk their sum in the first one. */
+static void join_tables(const frnn_backward *g, frnn_team *team, size_t member) {
+    const size_t row = g->gates * g->plan->H, size = g->plan->kernels->size;
+    const frnn_range rows = frnn_part(g->tape->V, frnn_team_size(team), member);
+    const size_t first = rows.first * row * size, elements = (rows.last - rows.first) * row;
+    g->plan->kernels->add(elements, 1, g->table + first, 0, (char *)g->gradients->dtable + first);
+    memset(g->table + first, 0, elements * size);
 }
 
 /* The gradient of the last states, where that of the initial ones will be. */
@@ -183,7 +218,7 @@ static void begin_states(const frnn_backward *g, frnn_share share, const void *l
 /* Every member's share of a block of rows, for the steps of a chunk, and then for the sums over its tokens. */
 static int go_through_block(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                             frnn_back_step *s, frnn_tokens *t, const frnn_way_back *way) {
-    const frnn_range part = frnn_part(rows.last - rows.first, frnn_team_size(team), member);
+    const frnn_range part = frnn_part_of_groups(rows.last - rows.first, g->group, frnn_team_size(team), member);
     const frnn_range own = {rows.first + part.first, rows.first + part.last};
     uint8_t *const bits = g->tape->mask ? g->bits + member * g->steps * frnn_row_bits(g->plan->B) : NULL;
     s->share.rows = s->share.together ? rows : own;
@@ -194,15 +229,18 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
         frnn_gather_mask(g->plan, g->tape, s->share.rows, steps, bits);
         if (s->share.together && frnn_barrier(team)) return 1;
     }
-    for (s->step = steps.last; s->step-- > steps.first;) {
+    if (way->steps && way->steps(g, team, member, steps, own, way->cell)) return 1;
+    for (s->step = steps.last; !way->steps && s->step-- > steps.first;) {
         if (g->tape->mask) list_rows(g, s, steps, bits);
         if (way->step(g, team, member, s, way->cell)) return 1;
     }
     if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
-    list_tokens(g, steps, rows, t);
+    t->n = 0, t->rows = rows, t->later = g->tape->h0 != NULL;
+    list_and_add(g, team, member, steps, rows, t, g->gradients->dx || way->sums_tokens);
     if (g->gradients->dx && multiply_dx(g, team, member, t)) return 1;
-    if (g->gradients->dtable) add_to_table(g, team, member, t);
-    return way->sum(g, team, member, t, way->cell);
+    if (way->sum(g, team, member, t, way->cell)) return 1;
+    if (g->table_parts > 1) join_tables(g, team, member);
+    return 0;
 }
 
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way) {
@@ -213,7 +251,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     frnn_back_step s = {
         .share = share, .rows = g->rows + member * plan->B, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
-    if (out->dtable && !out->accumulate) clear_table(g, team, member);
+    if (out->dtable) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, out->dh0);
     if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
     if (frnn_barrier(team)) return 1;
@@ -223,7 +261,9 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first) {
         steps.first = (steps.last - 1) / g->steps * g->steps;
         for (size_t i = 0; i < blocks; i++, t.first = 0)
-            if (go_through_block(g, team, member, steps, frnn_part(plan->B, blocks, i), &s, &t, way)) return 1;
+            if (go_through_block(g, team, member, steps, frnn_part_of_groups(plan->B, g->group, blocks, i), &s, &t,
+                                 way))
+                return 1;
     }
     return 0;
 }

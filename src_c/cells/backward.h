@@ -14,12 +14,15 @@ typedef struct frnn_backward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     const frnn_gradients *gradients;
-    size_t gates;   /* the gradients of x's products are the first gates * H columns of dz */
-    size_t turned;  /* so many of these gates, the last ones, come first */
-    size_t steps;   /* of a chunk */
-    frnn_place dz;  /* (B, steps, ...) */
-    char *zeros;    /* whole panels over the larger of H and I */
-    char *wx_t;     /* (gates * H, I), packed; if dx is wanted */
+    size_t gates;       /* the gradients of x's products are the first gates * H columns of dz */
+    size_t turned;      /* so many of these gates, the last ones, come first */
+    size_t group;       /* so many rows of the batch stay with one member */
+    size_t steps;       /* of a chunk */
+    frnn_place dz;      /* (B, steps, ...) */
+    size_t table_parts; /* the rows of a block add to as many tables, */
+    char *table;        /* the second one, (V, gates * H) */
+    char *zeros;        /* whole panels over the larger of H and I */
+    char *wx_t;         /* (gates * H, I), packed; if dx is wanted */
     size_t *before; /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
     size_t *rows;   /* per member (B,) */
     uint8_t *bits;  /* per member (steps, frnn_row_bits of B): which rows are active */
@@ -40,6 +43,7 @@ typedef struct frnn_back_step {
 
 /* A chunk's active tokens, one sequence after the other as they lie in memory; all of them for every member. */
 typedef struct frnn_tokens {
+    frnn_range rows; /* of the batch */
     size_t n;
     int first;                 /* chunk of the call */
     int later;                 /* some have a state before that is not zero throughout */
@@ -52,8 +56,12 @@ typedef struct frnn_way_back {
     /* Turns dh0, the gradient of the states after a step without dy, into that of the states before it; leaves the
      * step's dz. */
     int (*step)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *step, const void *cell);
-    /* Adds a chunk's tokens to the gradients of the weights. May change the lists. */
+    /* Or all steps of a chunk for some whole groups of rows at once, the last step first; NULL: step by step. */
+    int (*steps)(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
+                 const void *cell);
+    /* Adds a chunk's tokens to the gradients of the weights. May change the lists. Ends with a barrier. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
+    int sums_tokens; /* 0: it does not look at them */
     const void *cell;
 } frnn_way_back;
 
@@ -64,6 +72,10 @@ size_t frnn_backward_chunk(const frnn_plan *plan, size_t width);
 /* Takes the scratch memory that all cells need. */
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                     size_t gates, size_t width, frnn_layout *l);
+
+/* Has each half of a chunk's rows add to a table of its own, if there are many tokens for every row of it: where members have
+ * nothing else to do meanwhile. They cannot share one, whose rows may be shorter than lines of the cache. */
+void frnn_share_table(frnn_backward *g, size_t width, frnn_layout *l);
 
 /* Before the members start. */
 void frnn_begin_backward(const frnn_backward *g);

@@ -80,8 +80,7 @@ static void look_up(const frnn_forward *f, frnn_range steps, const frnn_step *s)
     }
 }
 
-/* x wx + b for the chunk's active tokens. */
-static int project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
+int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
     const frnn_kernels *k = f->plan->kernels;
     const frnn_range rows = s->share.rows;
     const ptrdiff_t stride = f->z.batch, x_stride = f->tape->x_batch;
@@ -203,7 +202,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + f->chunk, plan->T);
         if (!fused && tape->table) look_up(f, steps, &s);
-        else if (!fused && project(f, team, member, steps, &s)) return 1;
+        else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
         if (tape->mask) frnn_gather_mask(plan, tape, share.rows, steps, bits);
         s.n = 0;
         for (s.step = steps.first; s.step < steps.last; s.step++) {

@@ -75,6 +75,9 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
 /* Before the members start. */
 void frnn_begin_forward(const frnn_forward *f);
 
+/* x wx + b for the active tokens of a chunk, the rows of the step's share, to z; uses its lists x and outputs. */
+int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s);
+
 /* All steps of one member's share; `recur` computes one. Nonzero: the team is stopping. */
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
                     frnn_step_function recur, const void *cell);

@@ -31,8 +31,20 @@ typedef struct frnn_gated_weights {
 /* Where they lie in prepared memory. */
 frnn_gated_weights frnn_gated_weights_in(const frnn_gated *cell, const frnn_plan *plan, const void *prepared);
 
+/* What few units need, see gated_few.h. */
+typedef struct frnn_few {
+    size_t group;    /* rows of the batch in one; 0: there are none */
+    char *wh, *wh_t; /* (H, gates * H), and its transpose */
+    char *start;     /* (H, group): the candidate's b_h, for every row */
+    char *zeros;     /* (gates * H,) */
+    char *ones;      /* (group,) */
+    char *lanes;     /* back, per member: sums for every lane by itself */
+    char *sums;      /* and per group of the batch: (H * gates * H + dz * H,), of a chunk */
+} frnn_few;
+
 typedef struct frnn_gated_forward {
     frnn_forward common;
+    frnn_few few;
     const frnn_gated *cell;
     frnn_gated_weights w;
     int fused; /* there are no projections: a step computes them */
@@ -54,6 +66,7 @@ typedef struct frnn_gated_sum {
 
 typedef struct frnn_gated_backward {
     frnn_backward common;
+    frnn_few few;
     const frnn_gated *cell;
     frnn_gated_weights w;
     size_t *order_x, *order_h;   /* where the columns of wx and wh of the gates together come in the transposes */

@@ -1,5 +1,6 @@
 /* GRU and LSTM back through time. */
 #include "cells/gated.h"
+#include "cells/gated_few.h"
 #include "cells/gates.h"
 #include "cells/packing.h"
 
@@ -9,6 +10,7 @@ enum { BACK_GATES, BACK_H, BACK_C, BACK_NEXT_C, BACK_DROPOUT, BACK_DY, BACK_DH, 
 static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn_layout *l) {
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
+    const int few = g->few.group != 0; /* then these are of x alone */
     const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size;
     char *const db_h = out->db && cell->has_u ? (char *)out->db + N * size : NULL;
     for (size_t gate = 0, more; gate < cell->gates; gate += more) {
@@ -18,7 +20,11 @@ static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn
         char *const dwx = (char *)out->dwx + at, *const dwh = (char *)out->dwh + at;
         void *const db = out->db ? (char *)out->db + at : NULL, *const db_at = db_h ? db_h + at : NULL;
         const int accumulate = out->accumulate;
-        if (dz_x == dz_h) {
+        if (few) {
+            if (I)
+                g->sums[g->count++] = (frnn_gated_sum){
+                    frnn_lay_out_outer_sums(plan, I, 0, columns, N, dwx, NULL, NULL, NULL, accumulate, l), gate, dz_x};
+        } else if (dz_x == dz_h) {
             g->sums[g->count++] = (frnn_gated_sum){
                 frnn_lay_out_outer_sums(plan, I, H, columns, N, dwx, dwh, db, db_at, accumulate, l), gate, dz_x};
         } else {
@@ -39,6 +45,12 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
                              .cell = cell,
                              .w = frnn_gated_weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
+    g.few = frnn_lay_out_few(cell, plan, tape, l);
+    frnn_lay_out_few_sums(&g.few, cell, plan, l);
+    if (g.few.group) {
+        g.common.group = g.few.group;
+        frnn_share_table(&g.common, width, l);
+    }
     g.common.turned = cell->gates - cell->together;
     g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
     g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
@@ -70,7 +82,7 @@ static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t
 }
 
 void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows) {
-    if (rows->ahead) return;
+    if (rows->ahead || g->few.group) return;
     frnn_fetch_ahead(&g->common, s->share, s->step);
     for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, s->step, s->rows[i]);
 }
@@ -78,6 +90,7 @@ void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
                              void *const *to) {
+    if (g->few.group) return frnn_few_multiply_back(g, team, member, rows, gate, gates, to);
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_range panels = s->share.panels;
@@ -186,6 +199,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                             .dh = LIST(BACK_DH),
                             .dc = LIST(BACK_DC),
                             .dz = LIST(BACK_DZ),
+                            .dz_stride = plan->H,
                             .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL,
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation};
@@ -233,7 +247,9 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
                                     (const void *const *)left, (const void *const *)dz))
             return 1;
     }
-    return 0;
+    if (!g->few.group) return 0;
+    if (member + 1 == frnn_team_size(team)) frnn_add_few_sums(g, t->rows);
+    return frnn_barrier(team);
 }
 
 static void backward_member(frnn_team *team, size_t member, void *job) {
@@ -255,7 +271,8 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
         if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, wx_t)) return;
         if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
     }
-    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
+    frnn_go_back(&g->common, team, member, share,
+                 &(frnn_way_back){step_back, g->few.group ? frnn_few_back : NULL, sum, g->count > 0, g});
 }
 
 frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {
@@ -283,6 +300,8 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_kernels *k = plan->kernels;
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
+    frnn_begin_few(&g.few, cell, plan, &g.w);
+    if (g.few.group) frnn_begin_few_sums(&g);
     frnn_order_gates(k, plan->H, cell->together, g.order_h);
     frnn_order_gates(k, plan->H, g.w.together.gates_x, g.order_x);
     for (size_t n = 0; n < g.w.together.gates_x * plan->H; n++)

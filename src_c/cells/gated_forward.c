@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cells/gated.h"
+#include "cells/gated_few.h"
 #include "cells/gates.h"
 
 /* Bytes of gates that the cell's equations find in the nearest cache. */
@@ -49,17 +50,22 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
     frnn_gated_forward f = {.common = frnn_lay_out_forward(plan, tape, cell->gates, l),
                             .cell = cell,
                             .w = frnn_gated_weights_in(cell, plan, tape->prepared),
-                            .fused = is_fused(cell, plan, tape)};
+                            .few = frnn_lay_out_few(cell, plan, tape, l)};
+    f.fused = !f.few.group && is_fused(cell, plan, tape);
     /* A candidate with r h' is computed when all gates are there. */
     const int near = f.fused && !tape->gates && !cell->has_rh;
-    const size_t steps = near ? 0 : f.fused ? 1 : f.common.steps, tokens = frnn_times(l, steps, plan->B);
+    const size_t steps = near || (f.few.group && tape->table) ? 0
+                         : f.fused                            ? 1
+                                                              : f.common.steps,
+                 tokens = frnn_times(l, steps, plan->B);
     const size_t width = frnn_pitch(plan, frnn_times(l, cell->gates, plan->H));
     f.common.projections[0] = (frnn_projection){f.w.together.wx, f.w.start, f.w.together.gates_x};
     f.common.projections[1] = (frnn_projection){f.w.candidate.wx, f.w.candidate.b, f.w.candidate.gates_x};
-    f.common.z = tape->gates ? frnn_dense_place(plan, frnn_most(plan->T, 1),
-                                                frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)), tape->gates)
-                             : frnn_dense_place(plan, frnn_most(steps, 1), width,
-                                                frnn_take(l, frnn_times(l, tokens, width), size));
+    f.common.z =
+        tape->gates && !f.few.group
+            ? frnn_dense_place(plan, frnn_most(plan->T, 1), frnn_pitch(plan, frnn_times(l, cell->kept, plan->H)),
+                               tape->gates)
+            : frnn_dense_place(plan, frnn_most(steps, 1), width, frnn_take(l, frnn_times(l, tokens, width), size));
     f.c = frnn_take(l, cell->has_c ? states : 0, size);
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, cell->gates, states) : 0, size);
     f.rh = frnn_take(l, cell->has_rh ? states : 0, size);
@@ -199,6 +205,7 @@ static void use_near(const frnn_gated_forward *f, size_t member, const piece *p)
 int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
                         frnn_gated_rows *rows, const frnn_gated_product *products, size_t count,
                         void (*update)(const frnn_gated_rows *rows)) {
+    if (f->few.group) return frnn_few_multiply(f, team, member, s, rows, products, count, update);
     const frnn_plan *plan = f->common.plan;
     const frnn_range blocks = s->share.panels;
     const size_t block = block_elements(f->cell, plan), all_blocks = blocks.last - blocks.first;
@@ -317,7 +324,8 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const frnn_plan *plan = f->common.plan;
     const frnn_share share =
         frnn_share_of(plan, f->cell->gates, frnn_team_size(team), member, !f->common.tape->dropout);
-    const size_t blocks = frnn_row_blocks(&f->common, share);
+    const size_t blocks = f->few.group ? 0 : frnn_row_blocks(&f->common, share);
+    if (f->few.group) frnn_few_forward(f, team, member);
     for (size_t i = 0; i < blocks; i++)
         if (forward_rows(f, team, member, frnn_row_block(share, blocks, i))) return;
 }
@@ -330,5 +338,6 @@ frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan,
     f.common.h_last = h_last;
     f.c_last = cell->has_c ? c_last : NULL;
     frnn_begin_forward(&f.common);
+    frnn_begin_few(&f.few, cell, plan, &f.w);
     return frnn_run(plan, frnn_multiply_adds(plan, cell->gates), forward_member, &f);
 }

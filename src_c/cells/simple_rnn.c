@@ -270,7 +270,7 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     if (g->common.gradients->dx
         && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
         return;
-    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, sum, g});
+    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, NULL, sum, 1, g});
 }
 
 frnn_status frnn_simple_rnn_backward_steps(const frnn_plan *plan, size_t *steps) {

@@ -13,6 +13,11 @@ frnn_range frnn_part(size_t n, size_t size, size_t member) {
     return (frnn_range){first, first + each + (member < more)};
 }
 
+frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t member) {
+    const frnn_range groups = frnn_part(n / group + (n % group != 0), size, member);
+    return (frnn_range){frnn_least(groups.first * group, n), frnn_least(groups.last * group, n)};
+}
+
 /* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache.
  * Splitting the columns shares that wait, at the price of a barrier per step. */
 static int columns_pay(const frnn_plan *plan, size_t gates, size_t size) {

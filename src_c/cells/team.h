@@ -12,6 +12,9 @@ typedef struct frnn_range {
 /* Part `member` of `size` nearly equal parts of n things. */
 frnn_range frnn_part(size_t n, size_t size, size_t member);
 
+/* The same where things come in groups of so many, which stay whole. */
+frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t member);
+
 static inline size_t frnn_panels(const frnn_kernels *k, size_t columns) {
     return columns / k->panel + (columns % k->panel != 0);
 }

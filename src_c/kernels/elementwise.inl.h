@@ -73,6 +73,59 @@ static void F(add_rows)(size_t rows, size_t n, const void *const *a, size_t a_co
     for (size_t r = 0; r < rows; r++) F(add)(n, 1, (const REAL *)a[r] + a_column, 0, (REAL *)c[r] + c_column);
 }
 
+/* A tile of c stays in registers over all steps. */
+FRNN_INLINE void F(correlate_tile)(const int rows, const int columns, const frnn_correlation *g, size_t row,
+                                   size_t column) {
+    const REAL *a = (const REAL *)g->a + row * PANEL, *b = (const REAL *)g->b + column * PANEL;
+    REAL *const c = (REAL *)g->c + (row * g->stride + column) * LANES;
+    VEC sum[2][4];
+    FRNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FRNN_UNROLL
+        for (int j = 0; j < columns; j++) sum[i][j] = V(load)(c + (i * g->stride + j) * LANES);
+    }
+    for (size_t step = 0; step < g->steps; step++, a += g->a_step, b += g->b_step)
+        for (size_t v = 0; v < g->n; v += LANES) {
+            VEC of_a[2];
+            FRNN_UNROLL
+            for (int i = 0; i < rows; i++) of_a[i] = V(load)(a + i * PANEL + v);
+            FRNN_UNROLL
+            for (int j = 0; j < columns; j++) {
+                const VEC of_b = V(load)(b + j * PANEL + v);
+                FRNN_UNROLL
+                for (int i = 0; i < rows; i++) sum[i][j] = V(fma)(of_a[i], of_b, sum[i][j]);
+            }
+        }
+    FRNN_UNROLL
+    for (int i = 0; i < rows; i++) {
+        FRNN_UNROLL
+        for (int j = 0; j < columns; j++) V(store)(c + (i * g->stride + j) * LANES, sum[i][j]);
+    }
+}
+
+static void F(correlate)(const frnn_correlation *g) {
+    for (size_t i = 0, height; i < g->rows; i += height) {
+        height = g->rows - i < 2 ? 1 : 2;
+        for (size_t j = 0, width; j < g->columns; j += width) {
+            width = g->columns - j < 4 ? 1 : 4;
+            if (height == 2 && width == 4) F(correlate_tile)(2, 4, g, i, j);
+            else if (height == 2) F(correlate_tile)(2, 1, g, i, j);
+            else if (width == 4) F(correlate_tile)(1, 4, g, i, j);
+            else F(correlate_tile)(1, 1, g, i, j);
+        }
+    }
+}
+
+static void F(restore)(size_t rows, size_t n, const uint8_t *active, const void *const *from, void *const *to) {
+    REAL on[PANEL]; /* as wide as the elements, so that the compiler makes vectors of what follows */
+    for (size_t i = 0; i < n; i++) on[i] = active[i];
+    for (size_t r = 0; r < rows; r++) {
+        const REAL *const old = from[r];
+        REAL *const at = to[r];
+        for (size_t i = 0; i < n; i++) at[i] = on[i] > 0 ? at[i] : old[i];
+    }
+}
+
 static void F(sum)(size_t n, const void *panel, void *sum) {
     REAL *total = sum;
     VEC part[VECTORS];

@@ -72,6 +72,8 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gat
 #define IN(array, part) F(load_some)(AT(array, part), LANES_HERE)
 #define SET_GATE(gate, value) F(store_some)(GATE_AT(gate), value, LANES_HERE)
 #define OUT(array, part, value) F(store_some)(AT(array, part), value, LANES_HERE)
+#define OUT_DZ(part, value) \
+    F(store_some)((REAL *)g->dz[u[e].row] + (part) * g->dz_stride + u[e].unit + v * LANES, value, LANES_HERE)
 
 /* The kernel `name` from name_units. */
 #define FRNN_GATED_KERNEL(name, order, gates, most) \

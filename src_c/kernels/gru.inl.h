@@ -36,10 +36,10 @@ FRNN_INLINE void F(gru_back_units)(const frnn_gated_rows *g, const F(units) * u,
         const VEC dz = F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c));
         const VEC dc = F(act_gradient)(g->activation, c, d[i] * (one - z));
         const VEC dr = F(act_gradient)(g->recurrent_activation, r, dc * IN(gates, 3));
-        OUT(dz, 0, dc);
-        OUT(dz, 1, dz);
-        OUT(dz, 2, dr);
-        OUT(dz, 3, dc * r);
+        OUT_DZ(0, dc);
+        OUT_DZ(1, dz);
+        OUT_DZ(2, dr);
+        OUT_DZ(3, dc * r);
     }
 }
 
@@ -84,8 +84,8 @@ FRNN_INLINE void F(gru_candidate_back_units)(const frnn_gated_rows *g, const F(u
     EACH_UNIT {
         const VEC z = GATE(0), c = IN(gates, 2);
         OUT(dh, 0, d[i] * z);
-        OUT(dz, 0, F(act_gradient)(g->activation, c, d[i] * (one - z)));
-        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c)));
+        OUT_DZ(0, F(act_gradient)(g->activation, c, d[i] * (one - z)));
+        OUT_DZ(1, F(act_gradient)(g->recurrent_activation, z, d[i] * (IN(h, 0) - c)));
     }
 }
 
@@ -99,7 +99,7 @@ FRNN_INLINE void F(gru_reset_back_units)(const frnn_gated_rows *g, const F(units
     EACH_UNIT {
         const VEC factor = g->dropout ? IN(dropout, 0) : V(set1)(1);
         const VEC r = GATE(1), h = IN(h, 0) * factor;
-        OUT(dz, 2, F(act_gradient)(g->recurrent_activation, r, d[i] * h));
+        OUT_DZ(2, F(act_gradient)(g->recurrent_activation, r, d[i] * h));
         OUT(rh, 0, r * h);
         OUT(dh, 0, V(fma)(d[i] * r, factor, dh[i]));
     }

@@ -62,6 +62,18 @@ typedef struct frnn_outer {
     int fresh;     /* c = a^T b instead */
 } frnn_outer;
 
+/* c += a b^T, each of its elements being a vector, for the lanes of a and b by themselves: they are to be added in the end. a
+ * and b are like panels, (rows, panel) and (columns, panel). */
+typedef struct frnn_correlation {
+    size_t rows, columns;  /* of c */
+    size_t n;              /* of each row of a and b; the rest of the last vector is 0 */
+    size_t steps;          /* so many matrices a and b, */
+    size_t a_step, b_step; /* so many elements apart */
+    const void *a, *b;
+    void *c;
+    size_t stride; /* vectors from one row of c to the next */
+} frnn_correlation;
+
 /* Some rows of a gated cell at one step, and the units of some blocks: block p is `panel` units from p * panel on, fewer at
  * the end. Arrays of row pointers, indexed from 0; what a kernel does not need may be missing. All but `gates` hold H
  * units, dz several times. In `gates` those gates of a block's units that one product makes stand side by side, as the
@@ -78,7 +90,8 @@ typedef struct frnn_gated_rows {
     void *const *rh;                 /* r h', GRU without reset_after */
     const void *const *dy;           /* or NULL for zeros */
     void *const *dh, *const *dc;     /* of the states after the step, to become those before it */
-    void *const *dz;                 /* gate after gate */
+    void *const *dz;                 /* gate after gate, */
+    size_t dz_stride;                /* so many elements apart */
     frnn_activation activation, recurrent_activation;
     int keep;          /* forward: the activated gates must stay */
     frnn_ahead *ahead; /* for the step's products, or NULL */
@@ -102,6 +115,8 @@ struct frnn_kernels {
      * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. */
     void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
                       size_t last, void *transposed);
+    /* to (columns, rows) is the transpose of from (rows, columns). */
+    void (*turn)(size_t rows, size_t columns, const void *const *from, void *const *to);
     /* sum (panel,) += the sum of the n rows of one packed panel. */
     void (*sum)(size_t n, const void *panel, void *sum);
 
@@ -116,6 +131,9 @@ struct frnn_kernels {
     void (*add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c);
     /* c += a for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */
     void (*add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column);
+    void (*correlate)(const frnn_correlation *correlation);
+    /* to = from in those of the n columns that are not active. */
+    void (*restore)(size_t rows, size_t n, const uint8_t *active, const void *const *from, void *const *to);
 
     /* One step of a gated cell and the way back; the equations stand in gru.inl.h and lstm.inl.h. */
     void (*gru)(const frnn_gated_rows *rows); /* reset_after */

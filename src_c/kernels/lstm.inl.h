@@ -41,11 +41,11 @@ FRNN_INLINE void F(lstm_back_units)(const frnn_gated_rows *g, const F(units) * u
     EACH_UNIT {
         const VEC in = GATE(0), forget = GATE(1), c = GATE(2), out = GATE(3);
         OUT(dh, 0, V(set1)(0));
-        OUT(dz, 3, F(act_gradient)(g->recurrent_activation, out, d[i] * a[i]));
+        OUT_DZ(3, F(act_gradient)(g->recurrent_activation, out, d[i] * a[i]));
         const VEC d_c = dc[i] + F(act_gradient)(g->activation, a[i], d[i] * out);
-        OUT(dz, 0, F(act_gradient)(g->recurrent_activation, in, d_c * c));
-        OUT(dz, 1, F(act_gradient)(g->recurrent_activation, forget, d_c * IN(c, 0)));
-        OUT(dz, 2, F(act_gradient)(g->activation, c, d_c * in));
+        OUT_DZ(0, F(act_gradient)(g->recurrent_activation, in, d_c * c));
+        OUT_DZ(1, F(act_gradient)(g->recurrent_activation, forget, d_c * IN(c, 0)));
+        OUT_DZ(2, F(act_gradient)(g->activation, c, d_c * in));
         OUT(dc, 0, d_c * forget);
     }
 }

@@ -33,6 +33,24 @@ FRNN_INLINE void F(transpose_square)(VEC *v) {
     }
 }
 
+/* Rows that lie anywhere, a square of them at a time. */
+static void F(turn)(size_t rows, size_t columns, const void *const *from, void *const *to) {
+    for (size_t row = 0; row < rows; row += LANES) {
+        const size_t height = F(lanes_left)(rows, row);
+        for (size_t column = 0; column < columns; column += LANES) {
+            const size_t width = F(lanes_left)(columns, column);
+            VEC v[LANES];
+            FRNN_UNROLL
+            for (size_t i = 0; i < LANES; i++)
+                v[i] = F(load_some)((const REAL *)from[row + (i < height ? i : 0)] + column, width);
+            F(transpose_square)(v);
+            FRNN_UNROLL
+            for (size_t i = 0; i < LANES; i++)
+                if (i < width) F(store_some)((REAL *)to[column + i] + row, v[i], height);
+        }
+    }
+}
+
 /* Both sides are made of blocks of PANEL x PANEL elements that lie in one piece: each is turned around by itself. */
 static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
                          size_t last, void *transposed) {

@@ -32,12 +32,15 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .outer = F(outer),
     .pack = F(pack),
     .transpose = F(transpose),
+    .turn = F(turn),
     .sum = F(sum),
     .activate = F(activate),
     .differentiate = F(differentiate),
     .multiply = F(multiply),
     .add = F(add),
     .add_rows = F(add_rows),
+    .correlate = F(correlate),
+    .restore = F(restore),
     .gru = F(gru),
     .gru_back = F(gru_back),
     .gru_reset = F(gru_reset),
@@ -63,4 +66,5 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
 #undef GATE
 #undef IN
 #undef SET_GATE
+#undef OUT_DZ
 #undef OUT

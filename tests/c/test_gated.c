@@ -435,12 +435,20 @@ static options random_options(frnn_dtype dtype) {
                      .time_major = random_below(3) == 0};
 }
 
+/* Rows that leave hardly any lane of a vector idle, and units that do: then vectors hold rows. */
+static void make_few(const frnn_kernels *kernels, options *o) {
+    o->B = kernels->lanes * (1 + random_below(5)) - random_below(kernels->lanes / 6 + 1);
+    o->H = 1 + random_below(kernels->lanes * 3 / 4);
+    o->dropout = 0;
+}
+
 void test_gated(const frnn_kernels *kernels, effort effort) {
     seed_random(5);
     for (size_t i = 0; i < (effort == QUICK ? 20 : 150); i++) {
         options o = random_options(kernels->dtype);
         if (i % 4 == 0) o.I = 0, o.V = 1 + random_below(9);
-        guard_at_end((int)(i % 2));
+        if (i % 3 == 0) make_few(kernels, &o);
+        guard_at_end((int)(i / 2 % 2));
         check_call(kernels, &o, 1);
     }
 }
@@ -475,7 +483,13 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &columns, 2);
         columns.I = 0, columns.V = 2;
         check_call(kernels, &columns, 2);
+        /* Groups of rows, the last one smaller, and chunks of them. */
+        options few = work_to_share((gated_kind)kind, 2 * kernels->panel + kernels->lanes, kernels->lanes * 3 / 4);
+        few.I = 0, few.V = 5, few.mask = 1;
+        check_call(kernels, &few, 3);
         if (effort == QUICK) continue;
+        few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
+        check_call(kernels, &few, 3);
         options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
         many.T = 3, many.I = 40;
         check_call(kernels, &many, 3);
