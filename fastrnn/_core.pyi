@@ -115,13 +115,14 @@ def forward(
 def infer(
     weights: Weights,
     x: object,
+    gates: _Array | None,
     activation: str,
     recurrent_activation: str,
     go_backwards: bool,
     return_sequences: bool,
     most_bytes: int,
 ) -> _Array | None:
-    """The outputs of all steps, or of the last one: a new array of at most so many bytes.
+    """The outputs of all steps, or of the last one: a new array of at most so many bytes. gates is filled if given.
 
     None if it was not done: x is not of the one form, there are no steps, or the outputs are larger.
     """

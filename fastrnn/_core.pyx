@@ -197,7 +197,7 @@ def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates,
         release(&a)
 
 
-def infer(Weights weights not None, x, str activation, str recurrent_activation, bint go_backwards,
+def infer(Weights weights not None, x, gates, str activation, str recurrent_activation, bint go_backwards,
           bint return_sequences, Py_ssize_t most_bytes):
     cdef arrays a
     cdef call c
@@ -218,6 +218,7 @@ def infer(Weights weights not None, x, str activation, str recurrent_activation,
         c.plan.activation = ACTIVATIONS[activation]
         c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
         c.plan.go_backwards = go_backwards
+        c.tape.gates = dense(&a, gates, "gates", WRITE, T, B, weights.kept)
         if return_sequences:
             y = empty((B, T, H), FLOAT64 if weights.code == c"d" else FLOAT32)
             view = sequences(&a, y, "y", WRITE, B, T, H)

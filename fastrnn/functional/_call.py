@@ -223,21 +223,26 @@ def infer_and_keep(
     return ((output, *states) if return_state else output), tape
 
 
-def plain(weights: _core.Weights, options: Options, x: Any) -> Array | None:
+def plain(weights: _core.Weights, options: Options, x: Any, gates: Array | None = None) -> Array | None:
     """Return the output without states and masks, at little cost; None, for an x not of the one form, is for `run`."""
     return _core.infer(
-        weights, x, options.activation, options.recurrent_activation, options.go_backwards, options.return_sequences,
-        WORTH_ALIGNING,
+        weights, x, gates, options.activation, options.recurrent_activation, options.go_backwards,
+        options.return_sequences, WORTH_ALIGNING,
     )  # fmt: skip
 
 
 def plain_with_tape(weights: _core.Weights, options: Options, x: ArrayLike) -> tuple[Array, Tape] | None:
-    """Return the same with a tape, if that needs no more than every step's output."""
-    y = plain(weights, options, x) if options.return_sequences and not weights.kept else None
-    if y is None or not isinstance(x, np.ndarray):
+    """Return the same with a tape, if all outputs are wanted."""
+    if not options.return_sequences or not isinstance(x, np.ndarray) or x.ndim != 3:
+        return None
+    if x.shape[0] * x.shape[1] * weights.kept * x.itemsize > WORTH_ALIGNING:
+        return None
+    gates = gates_for(weights, x)
+    y = plain(weights, options, x, gates)
+    if y is None:
         return None
     y.setflags(write=False)
-    return y, Tape(weights, x, y, None, (None,), x.shape[1], False, None, None, None, KeptOptions.of(options))
+    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, None, None, None, KeptOptions.of(options))
 
 
 def run(
