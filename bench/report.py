@@ -48,8 +48,9 @@ weights count as changed before every step, as an optimizer changes them. *step*
 - Everybody does the same work on the same arrays with the same number of threads, pinned to as many CPUs. JAX and
   Keras (on TensorFlow) run compiled functions, oneDNN and ONNX Runtime get arrays in the layout that they prefer.
 - Every answer is held against float64 before it is timed.
-- Every peer has a process of its own. They take turns inside each round, so that a drift of the machine's clock hits
-  all alike; a time is that of the best round of {rounds}.
+- Every peer has a process of its own, and those that wait are stopped, so that their threads cannot spin. They take
+  turns inside each round, so that a drift of the machine's clock hits all alike; a time is that of the best round of
+  {rounds}.
 - The peak is the highest rate of multiply-adds that never leave the registers seen in the run so far, with the same
   instruction set and threads; it is measured again in every round. Shares count the operations of the matrix
   products alone.

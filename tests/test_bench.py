@@ -1,5 +1,7 @@
 """What the benches stand on: the yardsticks, the checks before timing, and RESULTS.md being what was measured."""
 
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from fastrnn import __version__, _core
 from fastrnn._bench import command
 from fastrnn._bench.cases import GATES, MODES, SHAPES, Case, Shape
 from fastrnn._bench.peers import make
-from fastrnn._bench.turns import Row, peak_gflops
+from fastrnn._bench.turns import Bench, Effort, Row, peak_gflops
 
 NAMES = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
 SHAPE = Shape(5, 6, 3, 4)
@@ -33,6 +35,25 @@ def test_multiply_adds_are_counted(isa):
         assert _core.multiply_adds("float64", 1) * 2 == once
     finally:
         _core.set_isa(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peers_that_wait_are_stopped(monkeypatch):
+    def is_stopped(process, soon=0.0):
+        """Whether it is, or will be soon: a signal takes a moment to arrive."""
+        stat, end = Path(f"/proc/{process.process.pid}/stat"), time.monotonic() + soon
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            if time.monotonic() >= end:
+                return False
+        return True
+
+    with Bench(["numpy", "fastrnn"], 1, Effort()) as bench:
+        own, other = bench._processes["numpy"], bench._processes["fastrnn"]
+        seen = []
+        monkeypatch.setattr(own, "ask", lambda *order: seen.append((is_stopped(other, soon=10), is_stopped(own))))
+        own.alone(bench._processes.values(), "version")
+        assert seen == [(True, False)]
+        assert other.ask("version")  # it goes on
 
 
 def test_the_peak_is_a_rate():

@@ -216,6 +216,7 @@ def test_the_same_bits_in_threads(cell, threads, rng, number, stateful):
     layer.build(x.shape)
     want = everything()
     threads(number)
+    assert layer._at_once(*x.shape[:2]) == (number > 1)
     for _ in range(3):
         for a, b in zip(everything(), want, strict=True):
             np.testing.assert_array_equal(a, b)
