@@ -21,6 +21,12 @@ cdef extern from "fastrnn.h" nogil:
         FRNN_SIGMOID
         FRNN_ACTIVATIONS
 
+    ctypedef enum frnn_optimizer:
+        FRNN_SGD
+        FRNN_RMSPROP
+        FRNN_ADAM
+        FRNN_OPTIMIZERS
+
     ctypedef struct frnn_kernels:
         pass
 
@@ -64,6 +70,16 @@ cdef extern from "fastrnn.h" nogil:
         void *dc0
         int accumulate
         void *dtable
+
+    ctypedef struct frnn_descent:
+        size_t n
+        const void *g
+        void *w
+        void *m
+        void *v
+        void *a
+        double rate, decay, beta_1, beta_2, epsilon
+        int nesterov
 
     ctypedef struct frnn_cell:
         size_t gates
@@ -111,5 +127,7 @@ cdef extern from "fastrnn.h" nogil:
         const frnn_cell *gru
         const frnn_cell *lstm
         double (*multiply_adds)(const frnn_kernels *kernels, size_t times) noexcept nogil
+        frnn_status (*descend)(const frnn_kernels *kernels, frnn_optimizer optimizer,
+                               const frnn_descent *descent) noexcept nogil
 
     const frnn_api *frnn_get_api() noexcept

@@ -43,6 +43,30 @@ def fill_mask(lengths: _Array, mask: _Array) -> bool:
     """
 
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
+def descend(
+    optimizer: str,
+    w: _Array,
+    g: _Array,
+    m: _Array | None,
+    v: _Array | None,
+    a: _Array | None,
+    rate: float,
+    decay: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    nesterov: bool,
+) -> None:
+    """One step of "sgd", "rmsprop" or "adam" with the gradient g of the weights w; fastrnn.h has the equations.
+
+    Dense arrays of one size and any shape. What the optimizer remembers, m, v and a, is changed as w is.
+    """
+
+def binary_crossentropy(truth: _Array, p: _Array, loss: _Array, dp: _Array, epsilon: float) -> None:
+    """Write the loss of every prediction and its derivative: dense arrays of one size and any shape.
+
+    A prediction counts as no closer than epsilon to 0 and 1, and has the derivative 0 if it is.
+    """
 
 @final
 class Memory:

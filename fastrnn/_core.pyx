@@ -17,6 +17,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport log, log1p
 from libc.stdint cimport intptr_t, uint8_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memmove, memset
@@ -62,6 +63,7 @@ include "_interrupts.pxi"
 include "_blocks.pxi"
 include "_arrays.pxi"
 include "_weights.pxi"
+include "_training.pxi"
 
 
 cdef struct call:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastrnn import _check
+from fastrnn import _check, _core
 from fastrnn._check import Array
 from fastrnn._registry import Registry
 
@@ -356,10 +356,9 @@ class BinaryCrossentropy(_Crossentropy):
             sigmoid = np.where(y_pred >= 0.0, 1.0, tail) / (1.0 + tail)
             derivative = sigmoid - truth
         else:
-            p = np.minimum(np.maximum(y_pred, _EPSILON), 1.0 - _EPSILON)
-            losses = -(truth * np.log(p) + (1.0 - truth) * np.log1p(-p))
-            derivative = (p - truth) / (p * (1.0 - p))
-            derivative *= p == y_pred  # clipping has no gradient
+            y_pred = np.ascontiguousarray(y_pred)
+            losses, derivative = np.empty_like(y_pred), np.empty_like(y_pred)
+            _core.binary_crossentropy(np.ascontiguousarray(truth), y_pred, losses, derivative, _EPSILON)
         if y_pred.shape[self.axis] > 1:
             derivative /= y_pred.shape[self.axis]
         return _mean(losses, self.axis), derivative, None

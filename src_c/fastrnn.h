@@ -84,6 +84,29 @@ typedef struct frnn_gradients {
     void *dtable;                /* (V, gates * H), or NULL if not wanted or there is no table */
 } frnn_gradients;
 
+/* What moves weights against their gradients. */
+typedef enum frnn_optimizer { FRNN_SGD = 0, FRNN_RMSPROP, FRNN_ADAM, FRNN_OPTIMIZERS } frnn_optimizer;
+
+/* One step of an optimizer. Before anything else, every weight loses the share `decay`: w -= decay w. Then
+ *
+ * SGD:      w -= rate g, or with m: m = beta_1 m - rate g; w += m, or if nesterov: w += beta_1 m - rate g
+ * RMSprop:  v = beta_2 v + (1 - beta_2) g^2; down = rate g / sqrt(v + epsilon); w -= down
+ *           with m: m = beta_1 m + down; w -= m;  with a: a = beta_2 a + (1 - beta_2) g, v - a^2 instead of v in the root
+ * Adam:     m += (1 - beta_1) (g - m); v += (1 - beta_2) (g^2 - v); w -= rate m / (sqrt(v) + epsilon)
+ *           with a: a = max(a, v), a instead of v in the root
+ *
+ * Arrays (n,) that do not overlap. What an optimizer remembers, m, v and a, is 0 before the first step. */
+typedef struct frnn_descent {
+    size_t n;
+    const void *g; /* the gradient of */
+    void *w;       /* the weights */
+    void *m;       /* SGD, RMSprop: or NULL for no momentum; Adam */
+    void *v;       /* RMSprop, Adam */
+    void *a;       /* RMSprop, Adam: or NULL */
+    double rate, decay, beta_1, beta_2, epsilon;
+    int nesterov;
+} frnn_descent;
+
 /* What a kind of layer can do. `gates` is 1 for SimpleRNN, 3 (z, r, h) for GRU, 4 (i, f, c, o) for LSTM, and all
  * matrices of weights hold the gates side by side: wx (I, gates * H), wh (H, gates * H). */
 typedef struct frnn_cell {
@@ -155,6 +178,9 @@ typedef struct frnn_api {
     /* Does independent multiply-adds in registers, `times` times as many as a tile of the kernels has, and returns how
      * many scalar ones that were: timed, it is the rate that no kernel can exceed. */
     double (*multiply_adds)(const frnn_kernels *kernels, size_t times);
+
+    /* One step. */
+    frnn_status (*descend)(const frnn_kernels *kernels, frnn_optimizer optimizer, const frnn_descent *descent);
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

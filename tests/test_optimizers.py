@@ -128,6 +128,26 @@ def test_gradients_stay_as_they_are():
     Adam().apply([gradient], [np.ones(3, np.float32)])
 
 
+@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.RMSprop, Adam])
+def test_weights_lie_anywhere(optimizer):
+    """Also in another order, with gaps, unaligned, or where the gradient is."""
+    rng = np.random.default_rng(0)
+    for weight in (
+        np.asfortranarray(rng.normal(size=(3, 4))),
+        rng.normal(size=(6, 8))[::2, ::-2],
+        np.frombuffer(bytearray(97), np.uint8)[1:].view(np.float64).reshape(3, 4),
+    ):
+        gradient = rng.normal(size=weight.shape)
+        dense = weight.copy(order="C")
+        optimizer(0.1).apply([gradient], [dense])
+        optimizer(0.1).apply([gradient], [weight])
+        np.testing.assert_array_equal(weight, dense)
+    twice, once = np.ones(5), np.ones(5)
+    optimizer(0.1).apply([twice], [twice])
+    optimizer(0.1).apply([np.ones(5)], [once])
+    np.testing.assert_array_equal(twice, once)
+
+
 def test_learning_rate_can_change():
     weights = [np.zeros(1)]
     optimizer = Adam(1.0)

@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from fastrnn import _check
+from fastrnn import _check, _core
 from fastrnn._check import Array
 from fastrnn.optimizers.base import Optimizer, Rate
 
@@ -82,23 +80,11 @@ class Adam(Optimizer):
         self.amsgrad = bool(amsgrad)
         self._slots = ("momentum", "velocity", *(("velocity_hat",) if self.amsgrad else ()))
 
-    def _update(self, g: Array, w: Array, slots: dict[str, Array], scratch: Array, learning_rate: float) -> None:
-        m, v = slots["momentum"], slots["velocity"]
-        np.subtract(g, m, out=scratch)
-        scratch *= 1.0 - self.beta_1
-        m += scratch
-        np.square(g, out=scratch)
-        scratch -= v
-        scratch *= 1.0 - self.beta_2
-        v += scratch
-        if self.amsgrad:
-            v = np.maximum(slots["velocity_hat"], v, out=slots["velocity_hat"])
-        np.sqrt(v, out=scratch)
-        scratch += self.epsilon
-        np.divide(m, scratch, out=scratch)
+    def _update(self, g: Array, w: Array, slots: dict[str, Array], rate: float, decay: float) -> None:
+        m, v, a = slots["momentum"], slots["velocity"], slots.get("velocity_hat")
         t = self.iterations
-        scratch *= learning_rate * math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
-        w -= scratch
+        rate *= math.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
+        _core.descend("adam", w, g, m, v, a, rate, decay, self.beta_1, self.beta_2, self.epsilon, False)
 
 
 class AdamW(Adam):

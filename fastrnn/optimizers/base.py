@@ -76,7 +76,7 @@ class Optimizer(ABC):
         self.name = name
         self.iterations = 0
         self._state: list[dict[str, Array]] = []  # of every weight, its slots
-        self._scratch: list[Array] = []  # shaped as the weights, so that a step allocates nothing
+        self._kinds: list[tuple[str, tuple[int, ...]]] = []  # type and shape of every weight
         self._known: Sequence[Array] | None = None  # the list that was found to fit the slots
 
     @property
@@ -120,10 +120,16 @@ class Optimizer(ABC):
             _check.array(f"gradients[{i}]", gradient, weight.dtype, (), weight.shape)
             for i, (gradient, weight) in enumerate(zip(gradients, weights, strict=True))
         ]
-        if self._clips:
-            checked = [np.array(gradient) for gradient in checked]
+        checked = [
+            np.array(gradient) if self._clips or np.may_share_memory(gradient, weight) else gradient
+            for gradient, weight in zip(checked, weights, strict=True)
+        ]
+        dense = [np.require(weight, requirements=["C_CONTIGUOUS", "ALIGNED"]) for weight in weights]
         self._known = None  # the user's list may hold other arrays than before
-        self.step(checked, weights)
+        self.step(checked, dense)
+        for weight, moved in zip(weights, dense, strict=True):
+            if moved is not weight:
+                weight[...] = moved
 
     def step(self, gradients: Sequence[Array], weights: Sequence[Array], parts: Sequence[Array] | None = None) -> None:
         """Make one step, as `apply` does, with arrays that need no checks; gradients may be changed.
@@ -135,30 +141,25 @@ class Optimizer(ABC):
             self.prepare(weights)
         if self._clips:
             self._clip(gradients if parts is None else parts)
-        learning_rate = self.learning_rate
+        rate = self.learning_rate
+        decay = rate * self.weight_decay if self.weight_decay else 0.0
         self.iterations += 1
-        for gradient, weight, slots, scratch in zip(gradients, weights, self._state, self._scratch, strict=True):
-            if self.weight_decay:
-                np.multiply(weight, self.weight_decay * learning_rate, out=scratch)
-                weight -= scratch
-            self._update(gradient, weight, slots, scratch, learning_rate)
+        for gradient, weight, slots in zip(gradients, weights, self._state, strict=True):
+            self._update(gradient, weight, slots, rate, decay)
 
     def prepare(self, weights: Sequence[Array]) -> None:
         """Make the slots of these weights, all 0, or see that the slots are theirs."""
+        kinds = [(weight.dtype.name, weight.shape) for weight in weights]
         if not self._state:
-            self._state = [{slot: np.zeros_like(weight) for slot in self._slots} for weight in weights]
-            self._scratch = [np.empty_like(weight) for weight in weights]
-        elif len(weights) != len(self._scratch) or any(
-            weight.shape != scratch.shape or weight.dtype != scratch.dtype
-            for weight, scratch in zip(weights, self._scratch, strict=True)
-        ):
-            known, got = ([(w.dtype.name, w.shape) for w in arrays] for arrays in (self._scratch, weights))
-            raise ValueError(f"weights must be those of the first step, {known}, got {got}")
+            self._state = [{slot: np.zeros(shape, dtype) for slot in self._slots} for dtype, shape in kinds]
+            self._kinds = kinds
+        elif kinds != self._kinds:
+            raise ValueError(f"weights must be those of the first step, {self._kinds}, got {kinds}")
         self._known = weights
 
     @abstractmethod
-    def _update(self, g: Array, w: Array, slots: dict[str, Array], scratch: Array, learning_rate: float) -> None:
-        """Move w in place; `iterations` counts this step already. The scratch is shaped as w, for any use."""
+    def _update(self, g: Array, w: Array, slots: dict[str, Array], rate: float, decay: float) -> None:
+        """Move w in place, which loses the share `decay` before; `iterations` counts this step already."""
 
     def _clip(self, gradients: Sequence[Array]) -> None:
         """Clip gradients in place."""

@@ -1,8 +1,6 @@
 """RMSprop."""
 
-import numpy as np
-
-from fastrnn import _check
+from fastrnn import _check, _core
 from fastrnn._check import Array
 from fastrnn.optimizers.base import Optimizer, Rate
 
@@ -72,29 +70,6 @@ class RMSprop(Optimizer):
         optional = {"momentum": self.momentum > 0, "average_gradient": self.centered}
         self._slots = ("velocity", *(slot for slot, wanted in optional.items() if wanted))
 
-    def _update(self, g: Array, w: Array, slots: dict[str, Array], scratch: Array, learning_rate: float) -> None:
-        v = slots["velocity"]
-        v *= self.rho
-        np.square(g, out=scratch)
-        scratch *= 1.0 - self.rho
-        v += scratch
-        if self.centered:
-            a = slots["average_gradient"]
-            a *= self.rho
-            np.multiply(g, 1.0 - self.rho, out=scratch)
-            a += scratch
-            np.square(a, out=scratch)
-            np.subtract(v, scratch, out=scratch)
-            scratch += self.epsilon
-        else:
-            np.add(v, self.epsilon, out=scratch)
-        np.sqrt(scratch, out=scratch)
-        np.divide(g, scratch, out=scratch)
-        scratch *= learning_rate
-        if self.momentum:
-            m = slots["momentum"]
-            m *= self.momentum
-            m += scratch
-            w -= m
-        else:
-            w -= scratch
+    def _update(self, g: Array, w: Array, slots: dict[str, Array], rate: float, decay: float) -> None:
+        v, m, a = slots["velocity"], slots.get("momentum"), slots.get("average_gradient")
+        _core.descend("rmsprop", w, g, m, v, a, rate, decay, self.momentum, self.rho, self.epsilon, False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastrnn import _check
+from fastrnn import _check, _core
 from fastrnn._check import Array
 from fastrnn.optimizers.base import Optimizer, Rate
 
@@ -58,17 +58,6 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self._slots = ("momentum",) if self.momentum else ()
 
-    def _update(self, g: Array, w: Array, slots: dict[str, Array], scratch: Array, learning_rate: float) -> None:
-        np.multiply(g, learning_rate, out=scratch)
-        if not slots:
-            w -= scratch
-            return
-        m = slots["momentum"]
-        m *= self.momentum
-        m -= scratch
-        if self.nesterov:
-            w -= scratch
-            np.multiply(m, self.momentum, out=scratch)
-            w += scratch
-        else:
-            w += m
+    def _update(self, g: Array, w: Array, slots: dict[str, Array], rate: float, decay: float) -> None:
+        m = slots.get("momentum")
+        _core.descend("sgd", w, g, m, None, None, rate, decay, self.momentum, 0.0, 0.0, self.nesterov)

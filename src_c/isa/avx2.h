@@ -17,6 +17,7 @@ static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm256_maskstore
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return _mm256_min_ps(a, b); }
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return _mm256_max_ps(a, b); }
+static inline v_f32 v_sqrt_f32(v_f32 a) { return _mm256_sqrt_ps(a); }
 static inline v_f32 v_abs_f32(v_f32 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
@@ -59,6 +60,7 @@ static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm256_maskstor
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return _mm256_min_pd(a, b); }
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return _mm256_max_pd(a, b); }
+static inline v_f64 v_sqrt_f64(v_f64 a) { return _mm256_sqrt_pd(a); }
 static inline v_f64 v_abs_f64(v_f64 a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
     const __m256d sign = _mm256_set1_pd(-0.0);

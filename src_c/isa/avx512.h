@@ -13,6 +13,7 @@ static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm512_mask_stor
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmadd_ps(a, b, c); }
 static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return _mm512_min_ps(a, b); }
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return _mm512_max_ps(a, b); }
+static inline v_f32 v_sqrt_f32(v_f32 a) { return _mm512_sqrt_ps(a); }
 static inline v_f32 v_abs_f32(v_f32 a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
 static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN); /* 0xCA: where sign is set take s, else a */
@@ -56,6 +57,7 @@ static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm512_mask_sto
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fmadd_pd(a, b, c); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return _mm512_min_pd(a, b); }
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return _mm512_max_pd(a, b); }
+static inline v_f64 v_sqrt_f64(v_f64 a) { return _mm512_sqrt_pd(a); }
 static inline v_f64 v_abs_f64(v_f64 a) { return _mm512_andnot_pd(_mm512_set1_pd(-0.0), a); }
 static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) {
     const __m512i sign = _mm512_set1_epi64(INT64_MIN);

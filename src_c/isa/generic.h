@@ -9,6 +9,7 @@
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
  *   v_fnma(a, b, c)            c - a * b; the same
  *   v_min(a, b), v_max(a, b)   a < b ? a : b and a > b ? a : b, so that a NaN in b stays
+ *   v_sqrt(a)                  the square root
  *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
  *   v_shift(a, n)              a * 2^k for the k in the last bits of n = 1.5 * 2^23 + k (2^52); a and that are normal
  *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
@@ -22,7 +23,7 @@
 #define FRNN_GENERIC_H
 
 /* clang-format off */
-#define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA) \
+#define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA, ROOT) \
     typedef REAL v_##T __attribute__((vector_size(16))); \
     typedef INT v_int_##T __attribute__((vector_size(16))); \
     typedef u##INT v_bits_##T __attribute__((vector_size(16))); \
@@ -42,6 +43,7 @@
     } \
     static inline v_##T v_min_##T(v_##T a, v_##T b) { return v_choose_##T(a < b, a, b); } \
     static inline v_##T v_max_##T(v_##T a, v_##T b) { return v_choose_##T(a > b, a, b); } \
+    static inline v_##T v_sqrt_##T(v_##T a) { for (int i = 0; i < COUNT; i++) a[i] = ROOT(a[i]); return a; } \
     static inline v_##T v_abs_##T(v_##T a) { return (v_##T)((v_int_##T)a & MOST); } \
     static inline v_##T v_sign_##T(v_##T a, v_##T s) { \
         return (v_##T)(((v_int_##T)a & MOST) | ((v_int_##T)s & ~MOST)); \
@@ -67,8 +69,8 @@
     }
 /* clang-format on */
 
-GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23)
-GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52)
+GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23, __builtin_sqrtf)
+GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, __builtin_sqrt)
 
 static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return (v_f32){a[0], b[0], a[1], b[1]}; }
 static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return (v_f32){a[2], b[2], a[3], b[3]}; }

@@ -20,6 +20,7 @@ static inline void v_store_n_f32(float *p, v_f32 a, size_t n) {
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return vfmaq_f32(c, a, b); }
 static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static inline v_f32 v_sqrt_f32(v_f32 a) { return vsqrtq_f32(a); }
 static inline v_f32 v_abs_f32(v_f32 a) { return vabsq_f32(a); }
 static inline v_f32 v_sign_f32(v_f32 a, v_f32 s) { return vbslq_f32(vdupq_n_u32(0x80000000u), s, a); }
 static inline v_f32 v_shift_f32(v_f32 a, v_f32 n) {
@@ -56,6 +57,7 @@ static inline void v_store_n_f64(double *p, v_f64 a, size_t n) {
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmaq_f64(c, a, b); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+static inline v_f64 v_sqrt_f64(v_f64 a) { return vsqrtq_f64(a); }
 static inline v_f64 v_abs_f64(v_f64 a) { return vabsq_f64(a); }
 static inline v_f64 v_sign_f64(v_f64 a, v_f64 s) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), s, a); }
 static inline v_f64 v_shift_f64(v_f64 a, v_f64 n) {

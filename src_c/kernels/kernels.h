@@ -145,6 +145,11 @@ struct frnn_kernels {
     void (*lstm)(const frnn_gated_rows *rows);
     void (*lstm_back)(const frnn_gated_rows *rows);
 
+    /* One step of an optimizer. */
+    void (*sgd)(const frnn_descent *descent);
+    void (*rmsprop)(const frnn_descent *descent);
+    void (*adam)(const frnn_descent *descent);
+
     /* Does `times` times the multiply-adds of a full tile, in registers, and returns how many scalar ones that were:
      * what the processor can do at most. */
     double (*multiply_adds)(size_t times);

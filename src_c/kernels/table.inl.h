@@ -21,6 +21,8 @@
 #include "kernels/gru.inl.h"
 #include "kernels/lstm.inl.h"
 
+#include "kernels/optimizers.inl.h"
+
 const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .isa = FRNN_STRING(FRNN_ISA_NAME),
     .dtype = DTYPE,
@@ -49,6 +51,9 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .gru_reset_back = F(gru_reset_back),
     .lstm = F(lstm),
     .lstm_back = F(lstm_back),
+    .sgd = F(sgd),
+    .rmsprop = F(rmsprop),
+    .adam = F(adam),
     .multiply_adds = F(multiply_adds),
 };
 

@@ -24,6 +24,17 @@ static double multiply_adds(const frnn_kernels *kernels, size_t times) {
     return kernels ? kernels->multiply_adds(times) : 0;
 }
 
+static frnn_status descend(const frnn_kernels *kernels, frnn_optimizer optimizer, const frnn_descent *d) {
+    if (!kernels || !d || (d->n && (!d->g || !d->w))) return FRNN_ERR_ARGUMENT;
+    if (d->n && ((optimizer == FRNN_ADAM && !d->m) || (optimizer != FRNN_SGD && !d->v))) return FRNN_ERR_ARGUMENT;
+    switch (optimizer) {
+    case FRNN_SGD: kernels->sgd(d); return FRNN_OK;
+    case FRNN_RMSPROP: kernels->rmsprop(d); return FRNN_OK;
+    case FRNN_ADAM: kernels->adam(d); return FRNN_OK;
+    default: return FRNN_ERR_ARGUMENT;
+    }
+}
+
 static const frnn_api api = {
     .version = FRNN_API_VERSION,
     .status_text = status_text,
@@ -41,6 +52,7 @@ static const frnn_api api = {
     .gru = &frnn_gru,
     .lstm = &frnn_lstm,
     .multiply_adds = multiply_adds,
+    .descend = descend,
 };
 
 const frnn_api *frnn_get_api(void) { return &api; }

@@ -136,6 +136,21 @@ void test_arguments(const frnn_kernels *kernels) {
     REFUSED(api->activate(kernels, FRNN_TANH, 1, NULL, w));
     REFUSED(api->activate(kernels, FRNN_TANH, 1, w, NULL));
     ACCEPTED(api->activate(kernels, FRNN_TANH, 0, NULL, NULL));
+
+    const frnn_descent d = {.n = 1, .g = w, .w = w, .m = w, .v = w};
+    frnn_descent without[] = {d, d, d, d};
+    without[0].g = without[1].w = without[2].m = without[3].v = NULL;
+    for (frnn_optimizer o = FRNN_SGD; o < FRNN_OPTIMIZERS; o++) {
+        REFUSED(api->descend(NULL, o, &d));
+        REFUSED(api->descend(kernels, o, NULL));
+        REFUSED(api->descend(kernels, o, &without[0]));
+        REFUSED(api->descend(kernels, o, &without[1]));
+        ACCEPTED(api->descend(kernels, o, &(frnn_descent){.n = 0}));
+    }
+    REFUSED(api->descend(kernels, FRNN_ADAM, &without[2]));
+    REFUSED(api->descend(kernels, FRNN_RMSPROP, &without[3]));
+    REFUSED(api->descend(kernels, FRNN_ADAM, &without[3]));
+    REFUSED(api->descend(kernels, FRNN_OPTIMIZERS, &d));
     release_call();
 
     /* Ids and their table come together, and instead of inputs. */

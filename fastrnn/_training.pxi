@@ -1,0 +1,100 @@
+# What training does to arrays element by element: the steps of optimizers, and the loss that takes most operations.
+
+ctypedef fused real:
+    float
+    double
+
+cdef dict OPTIMIZERS = {"sgd": FRNN_SGD, "rmsprop": FRNN_RMSPROP, "adam": FRNN_ADAM}
+
+
+cdef Py_buffer *flat(arrays *a, object array, str name, access mode, Py_ssize_t bytes) except NULL:
+    # The buffer of a dense array of any shape, checked: so many bytes, or any number if negative.
+    cdef Py_buffer *view = &a.views[a.count]
+    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT | <int> mode)
+    a.count += 1
+    if not has_type(view, a.code, a.size) or <uintptr_t> view.buf % <size_t> a.size:
+        raise ValueError(f"{name} must be aligned, with the native element type {chr(a.code)!r}")
+    if not PyBuffer_IsContiguous(view, c"C") or (bytes >= 0 and view.len != bytes):
+        raise ValueError(f"{name} must be dense, with as many elements as the others, got shape {shape_of(view)}")
+    return view
+
+
+cdef void *flat_or_none(arrays *a, object array, str name, Py_ssize_t bytes) except? NULL:
+    return NULL if array is None else flat(a, array, name, WRITE, bytes).buf
+
+
+cdef void begin_like(arrays *a, object array):
+    # No arrays yet, to be of this one's type.
+    a.count, a.size = 0, array.itemsize
+    a.code = c"d" if a.size == 8 else c"f"
+
+
+def descend(str optimizer not None, w not None, g not None, m, v, a, double rate, double decay, double beta_1,
+            double beta_2, double epsilon, bint nesterov):
+    cdef arrays held
+    cdef frnn_descent d
+    cdef frnn_status status
+    cdef Py_buffer *view
+    cdef Py_ssize_t bytes
+    cdef frnn_optimizer which = OPTIMIZERS[optimizer]
+    cdef const frnn_kernels *kernels
+    begin_like(&held, w)
+    try:
+        view = flat(&held, w, "w", WRITE, -1)
+        bytes = view.len
+        d.w, d.g = view.buf, flat(&held, g, "g", READ, bytes).buf
+        d.m = flat_or_none(&held, m, "m", bytes)
+        d.v = flat_or_none(&held, v, "v", bytes)
+        d.a = flat_or_none(&held, a, "a", bytes)
+        d.n = bytes // held.size
+        d.rate, d.decay, d.beta_1, d.beta_2, d.epsilon, d.nesterov = rate, decay, beta_1, beta_2, epsilon, nesterov
+        kernels = api.kernels(isa, FRNN_F64 if held.code == c"d" else FRNN_F32)
+        if bytes <= SHORT:
+            status = api.descend(kernels, which, &d)
+        else:
+            with nogil:
+                status = api.descend(kernels, which, &d)
+        check(status)
+    finally:
+        release(&held)
+
+
+cdef void crossentropy(Py_ssize_t n, const real *t, const real *p, real *loss, real *dp, double epsilon) noexcept nogil:
+    # loss = -t log(q) - (1 - t) log(1 - q); q is p, but no closer than epsilon to 0 and 1. Clipping has no gradient.
+    cdef Py_ssize_t i
+    cdef real q, least = <real> epsilon, most = <real> (1 - epsilon)
+    cdef double yes, no, chance, value, slope
+    for i in range(n):
+        q = least if p[i] < least else most if p[i] > most else p[i]
+        yes, no, chance, value = t[i], 1 - <double> t[i], q, 0
+        slope = (chance - yes) / (chance * (1 - chance))
+        if yes != 0:  # most truths are 0 or 1, and logarithms are dear
+            value -= yes * log(chance)
+        if no != 0:
+            value -= no * log1p(-chance)
+        loss[i] = <real> value
+        dp[i] = 0 if q < p[i] or q > p[i] else <real> slope
+
+
+def binary_crossentropy(truth not None, p not None, loss not None, dp not None, double epsilon):
+    cdef arrays a
+    cdef Py_buffer *of_p
+    cdef const void *t
+    cdef void *values
+    cdef void *slopes
+    cdef Py_ssize_t bytes
+    begin_like(&a, p)
+    try:
+        of_p = flat(&a, p, "p", READ, -1)
+        bytes = of_p.len
+        t = flat(&a, truth, "truth", READ, bytes).buf
+        values, slopes = flat(&a, loss, "loss", WRITE, bytes).buf, flat(&a, dp, "dp", WRITE, bytes).buf
+        with nogil:
+            if a.code == c"d":
+                crossentropy[double](bytes // 8, <const double *> t, <const double *> of_p.buf, <double *> values,
+                                     <double *> slopes, epsilon)
+            else:
+                crossentropy[float](bytes // 4, <const float *> t, <const float *> of_p.buf, <float *> values,
+                                    <float *> slopes, epsilon)
+    finally:
+        release(&a)
