@@ -85,6 +85,15 @@ def test_penalties_of_outputs_are_in_the_gradient():
         np.testing.assert_allclose(old - new, gradient, atol=1e-7)
 
 
+def test_frozen_weights_have_no_penalty():
+    model = fr.Sequential([fr.SimpleRNN(3, kernel_regularizer="l2", trainable=False), fr.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 2, 2)), np.ones(4)
+    error = model.evaluate(x, y)
+    np.testing.assert_allclose(error, np.mean((model.predict(x)[:, 0] - y) ** 2), rtol=1e-6)
+    assert model.train_on_batch(x, y) == error
+
+
 def test_constraints_hold_after_every_step():
     x, y = np.random.default_rng(0).standard_normal((32, 4, 2)), np.ones(32)
     model = fr.Sequential(

@@ -108,10 +108,12 @@ class Parameters:
 
 
 def penalty(layers: Sequence[Layer]) -> float:
-    """Return the penalties of all weights, for a loss that is not to be trained on."""
+    """Return the penalties of the trainable weights, for a loss that is not to be trained on."""
     total = 0.0
     for layer in layers:
         for leaf in layer._leaves():
+            if not (layer.trainable and leaf.trainable):
+                continue
             for name, array in leaf._own.items():
                 prefix = "recurrent" if name == "recurrent_kernel" else name
                 regularizer = getattr(leaf, f"{prefix}_regularizer", None)
