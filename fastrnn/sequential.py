@@ -337,7 +337,7 @@ class Sequential:
         shuffle : bool, default True
             Whether each epoch has an order of its own. Batches of an iterable come as they are.
         class_weight : mapping of int to float, optional
-            A weight for the samples of each class, 1 if it is not there.
+            A weight in training for the samples of each class, 1 if it is not there. Evaluations have none.
         sample_weight : array_like of shape (samples,), optional
             A weight for each sample, or for each of its time steps.
         initial_epoch : int, default 0

@@ -340,6 +340,33 @@ def test_weights_of_samples_and_classes():
     assert set(history) == {"loss", "accuracy", "weighted_accuracy"}
 
 
+def test_classes_have_weights_in_training_only():
+    x, y = reviews()
+    history = classifier().fit(x, y, validation_split=0.2, class_weight={0: 0.1, 1: 9.0}, batch_size=50, verbose=0)
+    held_out = classifier()
+    held_out.build((None, None))
+    held_out.set_weights(history.model.get_weights())
+    assert history.history["val_loss"] == [held_out.evaluate(x[40:], y[40:])]
+
+
+@pytest.mark.parametrize("mask_zero", [True, False])
+def test_weights_of_sequences_are_those_of_their_steps(mask_zero):
+    """Also where there are as many sequences as steps, and where the labels of steps look one-hot."""
+    x, y = reviews(T)[0], np.eye(T, dtype=int)
+    weights = np.arange(1.0, T + 1)
+
+    def loss(**weights):
+        head = fr.Dense(2, activation="softmax")
+        model = fr.Sequential(
+            [fr.Embedding(V, 4, mask_zero=mask_zero), fr.SimpleRNN(5, return_sequences=True), head], seed=0
+        )
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model.fit(x, y, verbose=0, **weights).history["loss"]
+
+    assert loss(sample_weight=weights) == loss(sample_weight=np.repeat(weights, T).reshape(T, T))
+    assert loss(class_weight={0: 0.5, 1: 7.0}) == loss(sample_weight=np.where(y == 1, 7.0, 0.5))
+
+
 def test_initial_epoch_and_epochs():
     x, y = reviews()
     epochs = []

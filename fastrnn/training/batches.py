@@ -14,6 +14,7 @@ from fastrnn._check import Array
 
 Rows: TypeAlias = "slice | Array"
 Admit: TypeAlias = Callable[[ArrayLike], Array]
+Weigh: TypeAlias = Callable[[Array], Array]
 
 
 class Batch(NamedTuple):
@@ -139,10 +140,10 @@ def samples(
     x: Any,
     y: Any,
     sample_weight: Any,
-    class_weight: Mapping[int, float] | None,
+    weigh: Weigh | None,
     admit: Admit,
 ) -> Samples:
-    """Take a user's arrays and lists, see that they are of as many samples, and merge the weights."""
+    """Take a user's arrays and lists, and see that they are of as many samples; `weigh` makes weights of the truth."""
     found = Samples(
         column("x", x, admit),
         None if y is None else column("y", y),
@@ -151,19 +152,19 @@ def samples(
     for name, other in (("y", found.y), ("sample_weight", found.weight)):
         if other is not None and len(other) != len(found.x):
             raise ValueError(f"{name} must be of {len(found.x)} samples, as x is, got {len(other)}")
-    if class_weight is None:
+    if weigh is None:
         return found
     if sample_weight is not None:
         raise ValueError("sample_weight and class_weight exclude each other, got both")
     if not isinstance(found.y, Plain):
         raise ValueError("class_weight needs a class of each sample in y")
-    return found._replace(weight=Plain(_weights_of_classes(found.y.values, class_weight)))
+    return found._replace(weight=Plain(weigh(found.y.values)))
 
 
 def from_iterable(
     batches: Iterable[Any],
     admit: Admit,
-    class_weight: Mapping[int, float] | None,
+    weigh: Weigh | None,
     check_truth: Callable[[Array], None] | None,
 ) -> Iterator[Batch]:
     """Return a user's batches: x, (x, y) or (x, y, sample_weight)."""
@@ -172,7 +173,7 @@ def from_iterable(
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"a batch must be (x, y) or (x, y, sample_weight), got {len(parts)} values")
         x, y, weight = (*parts, None, None)[:3]
-        found = samples(x, y, weight, class_weight, admit).take(slice(None))
+        found = samples(x, y, weight, weigh, admit).take(slice(None))
         if found.y is not None and check_truth is not None:
             check_truth(found.y)
         yield found
@@ -183,9 +184,12 @@ def count(n: int, size: int) -> int:
     return math.ceil(n / size)
 
 
-def _weights_of_classes(y: Array, class_weight: Mapping[int, float]) -> Array:
-    """Return each sample's weight, 1 for classes that are not mentioned."""
-    if y.ndim > 1:
+def weights_of_classes(y: Array, class_weight: Mapping[int, float], axes: int) -> Array:
+    """Return the weight of each class in y, 1 for those that are not mentioned.
+
+    y holds the numbers of classes or, with as many axes as predictions have, may be one-hot.
+    """
+    if y.ndim == axes:
         y = y[..., 0] if y.shape[-1] == 1 else y.argmax(axis=-1)
     classes = np.round(y).astype(np.intp)
     weights = np.ones(classes.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import sys
@@ -75,7 +76,7 @@ class Stepper:
         try:
             assert batch.y is not None
             done = self.chain.forward(batch.x, batch.mask)
-            value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.mask))
+            value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.y, done.mask))
             total = _finite(value + done.penalty)  # before gradients are made of it
             self.chain.backward(dy, done, parameters.gradients, parameters.first)
             if parameters.rules:
@@ -170,7 +171,7 @@ def _test(model: Sequential, data: Iterable[Batch], meter: Meter) -> dict[str, f
     for batch in data:
         y, mask, of_outputs = chain.run(batch.x, batch.mask)
         assert batch.y is not None
-        value = loss.forward(batch.y, y, weight_with_mask(loss, batch.weight, mask))[0]
+        value = loss.forward(batch.y, y, weight_with_mask(loss, batch.weight, y, mask))[0]
         meter.add(float(value) + of_outputs + of_weights, batch.y, y, batch.weight, mask)
     return meter.result()
 
@@ -198,7 +199,8 @@ def train_on_batch(
 ) -> Any:
     """Make one step with one batch, and return its loss and metrics."""
     _ensure_built(model, x)
-    found = batches.samples(x, y, sample_weight, class_weight, model._built_chain().admit)
+    weigh = _weigh(model, class_weight)
+    found = batches.samples(x, y, sample_weight, weigh, model._built_chain().admit)
     batch = found.take(slice(None))
     if batch.y is not None:
         _loss_of(model).check_truth(batch.y)
@@ -212,13 +214,15 @@ def train_on_batch(
     return loss if len(logs) == 1 else list(logs.values())
 
 
-def weight_with_mask(loss: Loss, weight: Array | None, mask: Array | None) -> Array | None:
-    """Return the samples' weights times the mask of the prediction, as Keras merges them.
+def weight_with_mask(loss: Loss, weight: Array | None, y_pred: Array, mask: Array | None) -> Array | None:
+    """Return the samples' weights, for all their time steps, times the mask of the prediction, as Keras merges them.
 
     A loss that is a mean is one over the values that are not masked.
     """
     if mask is None:
-        return weight
+        if weight is None:
+            return None
+        return weight.reshape(*weight.shape, *(1,) * (y_pred.ndim - 1 - weight.ndim))
     used: Array = (np.asarray(mask) != 0).astype(np.float64)
     if loss.reduction in ("sum_over_batch_size", "mean"):
         valid = used.sum()
@@ -242,7 +246,8 @@ class _Source(NamedTuple):
             order = model._generator().permutation(len(self.samples.x)) if self.shuffle else None
             return self.samples.batches(self.size, order)
         check = None if model.loss is None else model.loss.check_truth
-        stream = batches.from_iterable(self.stream, model._built_chain().admit, self.class_weight, check)
+        weigh = _weigh(model, self.class_weight)
+        stream = batches.from_iterable(self.stream, model._built_chain().admit, weigh, check)
         return stream if self.steps is None else itertools.islice(stream, self.steps)
 
 
@@ -273,7 +278,10 @@ def _sources(model: Sequential, plan: Plan) -> tuple[_Source, _Source | None]:
     split = math.floor(n * (1.0 - plan.validation_split))
     if split in (0, n):
         raise ValueError(f"validation_split must leave samples on both sides, got {plan.validation_split!r} of {n}")
-    held_out = source._replace(samples=source.samples.part(split, n), size=size, shuffle=False)
+    tested = source.samples.part(split, n)
+    if plan.class_weight is not None:
+        tested = tested._replace(weight=None)  # classes have weights in training only
+    held_out = source._replace(samples=tested, size=size, shuffle=False)
     training = source._replace(samples=source.samples.part(0, split), steps=batches.count(split, plan.batch_size))
     return training, held_out
 
@@ -307,12 +315,19 @@ def _source(
         raise ValueError("y must be given, unless x is an iterable of batches")
     _ensure_built(model, x)
     chain = model._built_chain()
-    found = batches.samples(x, y, sample_weight, class_weight, chain.admit)
+    found = batches.samples(x, y, sample_weight, _weigh(model, class_weight), chain.admit)
     if found.y is not None and model.loss is not None:
         model.loss.check_truth(found.y.values)  # once, and not in every step
         if model.loss._rounds_truth:
             found = found._replace(y=found.y.rounded(chain.dtype))
     return _Source(found, size, shuffle, None, batches.count(len(found.x), size), None)
+
+
+def _weigh(model: Sequential, class_weight: Mapping[int, float] | None) -> batches.Weigh | None:
+    """Return what makes weights of a truth."""
+    if class_weight is None:
+        return None
+    return functools.partial(batches.weights_of_classes, class_weight=class_weight, axes=len(model.output_shape))
 
 
 def _is_stream(x: Any, needs_truth: bool) -> bool:
