@@ -141,6 +141,17 @@ def positive_integer(name: str, value: Any) -> int:
     return number
 
 
+def count(name: str, value: Any) -> int:
+    """Return value as an int of at least 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number of at least 0, got {value!r}") from None
+    if number < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+    return number
+
+
 def sizes(name: str, value: Any) -> tuple[int | None, ...]:
     """Return value as a tuple of ints above 0, and None for sizes that may vary."""
     if not isinstance(value, Sequence) or isinstance(value, str):

@@ -96,6 +96,8 @@ class Sequential:
         self._optimizer: Optimizer | None = None
         self._loss: Loss | None = None
         self._metrics: tuple[Sequence[MetricLike], Sequence[MetricLike]] = ((), ())
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
         for layer in layers:
             self._append(layer)
         if self.layers and self.input_shape is not None:
@@ -142,8 +144,12 @@ class Sequential:
         first = self.layers[0]
         if isinstance(first, OverTime) and first.input_dim is not None and len(shape) == 2:
             shape = (*shape, first.input_dim)
-        for layer in self.layers:
-            layer.build(shape)
+        for i, layer in enumerate(self.layers):
+            try:
+                layer.build(shape)
+            except ValueError as error:
+                before = f"what {self.layers[i - 1].name} returns" if i else "the input"
+                raise ValueError(f"{layer.name} cannot take {before}: {error}") from None
             shape = tuple(layer.compute_output_shape(shape))
         self._input_shape = tuple(input_shape)
         self._chain = Chain(self.layers)
@@ -300,7 +306,7 @@ class Sequential:
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
@@ -328,7 +334,7 @@ class Sequential:
             The number of the last epoch; as many epochs are made, if initial_epoch is 0.
         verbose : {"auto", 0, 1, 2}, default "auto"
             0 is silent, 1 shows a bar that moves, 2 writes a line for each epoch. "auto" is 1 on a terminal, else 2.
-        callbacks : sequence of Callback, optional
+        callbacks : Callback, or a sequence of them, optional
             What else to do; see `fastrnn.callbacks`.
         validation_split : float, default 0
             The share of the samples, the last ones, to evaluate after each epoch instead of training on them.
@@ -369,15 +375,15 @@ class Sequential:
                 x=x,
                 y=y,
                 batch_size=batches.positive_size(batch_size, 32),
-                epochs=epochs,
+                epochs=_check.count("epochs", epochs),
                 verbose=verbose,
-                callbacks=tuple(callbacks or ()),
-                validation_split=validation_split,
+                callbacks=_listed(callbacks),
+                validation_split=_check.number("validation_split", validation_split, below=1.0),
                 validation_data=validation_data,
                 shuffle=bool(shuffle),
                 class_weight=class_weight,
                 sample_weight=sample_weight,
-                initial_epoch=initial_epoch,
+                initial_epoch=_check.count("initial_epoch", initial_epoch),
                 steps_per_epoch=steps_per_epoch,
                 validation_steps=validation_steps,
                 validation_batch_size=validation_batch_size,
@@ -582,9 +588,18 @@ class Sequential:
 
     def _ensure_built(self, x: Any) -> Chain:
         if self._chain is None:
-            first = self.layers[0] if self.layers else None
-            self.build((None, None) if isinstance(first, Embedding) else np.shape(x))
+            shape = np.shape(x)
+            self._build_for(shape, shape[0] if shape else None)
         return self._built_chain()
+
+    def _build_for(self, shape: Shape, batch: int | None) -> None:
+        """Build the model for an x of this shape; `batch` is the size that stateful layers are to have."""
+        first = self.layers[0] if self.layers else None
+        if isinstance(first, Embedding):
+            shape = (None, None)
+        elif isinstance(first, OverTime) and len(shape) != 3 and (first.input_dim is None or len(shape) != 2):
+            raise ValueError(f"x must be (batch, time, features), got {shape}")
+        self.build((batch, *shape[1:]))
 
     def _built_chain(self) -> Chain:
         if self._chain is None:

@@ -59,7 +59,7 @@ def pad_sequences(
         raise ValueError("sequences must be a list of sequences") from None
     if isinstance(value, str) and np.dtype(dtype) != object and np.dtype(dtype).kind != "U":
         raise ValueError(f"value must be a number for {np.dtype(dtype)}, got {value!r}")
-    longest = max(lengths, default=0) if maxlen is None else maxlen
+    longest = max(lengths, default=0) if maxlen is None else _check.count("maxlen", maxlen)
     rest = next((np.shape(sequence)[1:] for sequence in sequences if len(sequence)), ())
     padded = np.full((len(lengths), longest, *rest), value, dtype)
     for row, sequence in zip(padded, sequences, strict=True):
@@ -105,7 +105,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     classes = np.asarray(x).astype(np.intp)
     if classes.ndim > 1 and classes.shape[-1] == 1:
         classes = classes[..., 0]
-    count = int(classes.max(initial=-1)) + 1 if num_classes is None else num_classes
+    count = int(classes.max(initial=-1)) + 1 if num_classes is None else _check.count("num_classes", num_classes)
     if classes.size and (classes.min() < 0 or classes.max() >= count):
         raise ValueError(f"x must hold classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}")
     return np.eye(count)[classes]

@@ -134,7 +134,14 @@ def test_the_shape_of_the_input_is_said_once_and_well():
 @pytest.mark.parametrize(
     ("layers", "error", "message"),
     [
+        (lambda: fr.SimpleRNN(3), TypeError, "layers must be a list of layers, got SimpleRNN"),
         (lambda: [3], TypeError, "layers must hold layers, got int"),
+        (lambda: [fr.Input(3), fr.SimpleRNN(3)], TypeError, "shape must be a tuple of sizes, got 3"),
+        (
+            lambda: [fr.Input((5, 2)), fr.GRU(3, name="lower"), fr.GRU(3, name="upper")],
+            ValueError,
+            r"upper cannot take what lower returns: .*\(batch, time, features\), got \(None, 3\)",
+        ),
         (lambda: [fr.SimpleRNN(3, return_state=True)], ValueError, "returns states"),
         (lambda: [fr.Bidirectional(fr.GRU(3), merge_mode=None)], ValueError, "merge_mode must not be None"),
         (lambda: [fr.RNN([fr.GRU(3)], return_all_states=True)], ValueError, "returns states"),
@@ -319,6 +326,8 @@ def test_validation_data_and_frequency():
     assert len(history.history["val_accuracy"]) == 2
     weighted = model.fit(x, y, validation_data=(x, y, np.zeros(50)), verbose=0)
     assert weighted.history["val_loss"] == [0.0]
+    listed = model.fit(x, y, validation_data=[x, y], verbose=0)
+    np.testing.assert_allclose(listed.history["val_loss"], model.evaluate(x, y)[0], rtol=1e-5)
     streamed = model.fit(x, y, validation_data=[(x[:10], y[:10]), (x[10:], y[10:])], verbose=0)
     np.testing.assert_allclose(streamed.history["val_loss"], model.evaluate(x, y)[0], rtol=1e-5)
 
@@ -415,7 +424,7 @@ def test_a_loss_that_is_not_finite_stops_with_an_error_and_harms_nothing():
     y[6] = np.inf
     model = forecaster()
     model.fit(x[:4], y[:4], verbose=0)
-    with pytest.raises(FloatingPointError, match=r"the loss is inf in epoch 1, step 4: training stops"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 4: the loss is inf: y holds values"):
         model.fit(x, y, batch_size=2, shuffle=False, verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
     other = forecaster()
@@ -426,8 +435,11 @@ def test_a_loss_that_is_not_finite_stops_with_an_error_and_harms_nothing():
     history = model.fit(x, y, epochs=3, callbacks=[fr.callbacks.TerminateOnNaN("stop")], shuffle=False, verbose=0)
     assert history.epoch == [0]
     y[6] = np.nan
-    with pytest.raises(FloatingPointError, match="the loss is nan"):
+    with pytest.raises(FloatingPointError, match="the loss is nan: y holds values that are not finite"):
         model.train_on_batch(x, y)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(FloatingPointError, match="the loss is nan: a smaller learning rate"):
+        model.train_on_batch(x, np.ones(8))
 
 
 class Interrupting(fr.optimizers.Adam):
@@ -572,7 +584,12 @@ def test_arguments_that_do_not_fit():
             ValueError,
             "exclude each other",
         ),
-        (lambda: model.fit(x, y, validation_split=1.5), ValueError, "validation_split must be above 0 and below 1"),
+        (lambda: model.fit(x, y, class_weight="balanced"), TypeError, "class_weight must be a mapping"),
+        (lambda: model.fit(x, y, validation_split=1.5), ValueError, "validation_split must be at least 0 and below 1"),
+        (lambda: model.fit(x, y, validation_split="0.2"), TypeError, "validation_split must be a number"),
+        (lambda: model.fit(x, y, validation_data=(x,)), ValueError, "validation_data must be .* got 1 values"),
+        (lambda: model.fit(x, y, epochs=2.0), TypeError, "epochs must be a whole number of at least 0, got 2.0"),
+        (lambda: model.fit(x, y, initial_epoch=-1), ValueError, "initial_epoch must be .* got -1"),
         (lambda: model.fit(x, y, validation_split=0.99), ValueError, "samples on both sides"),
         (lambda: model.fit([(x, y)], validation_split=0.5), ValueError, "all samples at once"),
         (lambda: model.fit(x, y, batch_size=0), ValueError, "batch_size must be a positive integer, got 0"),
@@ -581,10 +598,16 @@ def test_arguments_that_do_not_fit():
         (lambda: model.fit(x + V, y), ValueError, "x must hold ids from 0 to 19, got 21 to"),
         (lambda: model.fit(x, np.array(["a"] * 50)), TypeError, "y must hold real numbers"),
         (lambda: model.fit(np.zeros((0, T), int), np.zeros(0), verbose=0), ValueError, "no batches"),
+        (lambda: model.evaluate(np.zeros((0, T), int), np.zeros(0)), ValueError, "no batches"),
         (lambda: model.compile(metrics=["precise"]), ValueError, "metric must be one of"),
         (lambda: model.compile(loss="lost"), ValueError, "loss must be one of"),
         (lambda: model.compile("best"), ValueError, "optimizer must be one of"),
-        (lambda: forecaster().fit(np.zeros((4, 3)), np.zeros(4)), ValueError, r"\(batch, time, features\)"),
+        (
+            lambda: forecaster().fit(np.zeros((4, 3)), np.zeros(4)),
+            ValueError,
+            r"x must be \(batch, time, features\), got \(4, 3\)",
+        ),
+        (lambda: forecaster()(np.zeros(3)), ValueError, r"x must be \(batch, time, features\), got \(3,\)"),
         (lambda: forecaster().predict([np.zeros((2, 1)), np.zeros((3, 2))]), ValueError, "differ in length only"),
     ):
         with pytest.raises(error, match=message):

@@ -37,6 +37,8 @@ def test_padding_rows_of_features_and_other_types(keras):
     ):
         with pytest.raises(ValueError, match=message):
             utils.pad_sequences(SEQUENCES, **arguments)
+    with pytest.raises(ValueError, match=r"maxlen must be .* at least 0, got -1"):
+        utils.pad_sequences(SEQUENCES, maxlen=-1)
     for wrong in ([1, 2], [np.ones((2, 2)), np.ones((2, 3))]):
         with pytest.raises(ValueError, match="sequences must"):
             utils.pad_sequences(wrong)

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from fastrnn import _check
+
 
 class Input(NamedTuple):
     """The shape of one sample, as the first member of a `fastrnn.Sequential`, which is then built at once.
@@ -31,4 +33,4 @@ class Input(NamedTuple):
     @property
     def batch_shape(self) -> tuple[int | None, ...]:
         """The shape of a batch."""
-        return (self.batch_size, *self.shape)
+        return (self.batch_size, *_check.sizes("shape", self.shape))

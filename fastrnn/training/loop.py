@@ -15,7 +15,6 @@ from fastrnn._check import Array
 from fastrnn.callbacks import Callback, History, TerminateOnNaN
 from fastrnn.callbacks.base import CallbackList
 from fastrnn.callbacks.progress_bar import ProgressBar
-from fastrnn.layers import Embedding
 from fastrnn.losses import Loss
 from fastrnn.training import batches
 from fastrnn.training.batches import Batch, Samples
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from fastrnn.optimizers import Optimizer
     from fastrnn.sequential import Sequential
 
+_NO_BATCHES = "x gave no batches: there are no samples, or it is an iterator that is used up"
 _BLOCK = 2**17  # values of the input that a batch of a prediction has at most, if there are no states
 
 
@@ -77,10 +77,10 @@ class Stepper:
             assert batch.y is not None
             done = self.chain.forward(batch.x, batch.mask)
             value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.y, done.mask))
-            total = _finite(value + done.penalty)  # before gradients are made of it
+            total = _finite(value + done.penalty, batch)  # before gradients are made of it
             self.chain.backward(dy, done, parameters.gradients, parameters.first)
             if parameters.rules:
-                total = _finite(total + parameters.regularize())
+                total = _finite(total + parameters.regularize(), batch)
         except BaseException:
             for layer, state in zip(self._stateful, states, strict=True):
                 layer._states = state  # type: ignore[attr-defined]
@@ -115,8 +115,8 @@ def fit(model: Sequential, plan: Plan) -> History:
             except FloatingPointError as error:
                 if on_nan.action == "error":
                     raise FloatingPointError(
-                        f"{error} in epoch {epoch + 1}, step {model.steps_made + 1}: training stops, and the model "
-                        "stays as it was before that step. A smaller learning rate or clipnorm may help"
+                        f"epoch {epoch + 1}, step {model.steps_made + 1}: {error}. Training stops, and the model stays "
+                        "as it was before that step"
                     ) from None
                 model.stop_training = True
             logs = meter.result()
@@ -153,7 +153,7 @@ def _epoch(
         if moves and bar is not None and bar.is_due():
             bar.show(number, meter.result())
     if model.steps_made == 0:
-        raise ValueError("x gave no batches: there are no samples, or it is an iterator that is used up")
+        raise ValueError(_NO_BATCHES)
 
 
 def evaluate(
@@ -168,11 +168,14 @@ def _test(model: Sequential, data: Iterable[Batch], meter: Meter) -> dict[str, f
     meter.reset()
     loss, chain = _loss_of(model), model._built_chain()
     of_weights = penalty(model.layers)
+    batch = None
     for batch in data:
         y, mask, of_outputs = chain.run(batch.x, batch.mask)
         assert batch.y is not None
         value = loss.forward(batch.y, y, weight_with_mask(loss, batch.weight, y, mask))[0]
         meter.add(float(value) + of_outputs + of_weights, batch.y, y, batch.weight, mask)
+    if batch is None:
+        raise ValueError(_NO_BATCHES)
     return meter.result()
 
 
@@ -265,15 +268,12 @@ def _sources(model: Sequential, plan: Plan) -> tuple[_Source, _Source | None]:
     )
     size = batches.positive_size(plan.validation_batch_size, plan.batch_size)
     if plan.validation_data is not None:
-        given = plan.validation_data
-        x, y, weight = (*given, None)[:3] if isinstance(given, tuple) and len(given) in (2, 3) else (given, None, None)
+        x, y, weight = _validation_parts(plan.validation_data)
         return source, _source(model, x, y, weight, None, size, plan.validation_steps, shuffle=False)
     if not plan.validation_split:
         return source, None
     if source.samples is None:
         raise ValueError("validation_split needs all samples at once, got an iterable of batches")
-    if not 0 < plan.validation_split < 1:
-        raise ValueError(f"validation_split must be above 0 and below 1, got {plan.validation_split!r}")
     n = len(source.samples.x)
     split = math.floor(n * (1.0 - plan.validation_split))
     if split in (0, n):
@@ -284,6 +284,15 @@ def _sources(model: Sequential, plan: Plan) -> tuple[_Source, _Source | None]:
     held_out = source._replace(samples=tested, size=size, shuffle=False)
     training = source._replace(samples=source.samples.part(0, split), steps=batches.count(split, plan.batch_size))
     return training, held_out
+
+
+def _validation_parts(given: Any) -> tuple[Any, Any, Any]:
+    """Take apart what a user gives to evaluate: (x, y) or (x, y, sample_weight), or else batches."""
+    if not isinstance(given, tuple) and not (isinstance(given, list) and given and not isinstance(given[0], tuple)):
+        return given, None, None
+    if len(given) not in (2, 3):
+        raise ValueError(f"validation_data must be (x, y), (x, y, sample_weight) or batches, got {len(given)} values")
+    return (*given, None)[:3]
 
 
 def _source(
@@ -327,6 +336,8 @@ def _weigh(model: Sequential, class_weight: Mapping[int, float] | None) -> batch
     """Return what makes weights of a truth."""
     if class_weight is None:
         return None
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight must be a mapping of class numbers to weights, got {class_weight!r}")
     return functools.partial(batches.weights_of_classes, class_weight=class_weight, axes=len(model.output_shape))
 
 
@@ -343,14 +354,11 @@ def _ensure_built(model: Sequential, x: Any) -> None:
     """Build the model from data, unless it is built."""
     if model.built:
         return
-    if model.layers and isinstance(model.layers[0], Embedding):
-        model.build((None, None))
-        return
     sample: Any = x[0] if isinstance(x, list | tuple) and len(x) else None
-    shape = np.shape(x) if sample is None else (None, *np.shape(sample))
+    shape = np.shape(x) if sample is None else (len(x), *np.shape(sample))
     if isinstance(x, list | tuple) and len({len(s) for s in x if np.ndim(s)}) > 1:
-        shape = (None, None, *np.shape(sample)[1:])
-    model.build((None, *shape[1:]))
+        shape = (len(x), None, *np.shape(sample)[1:])
+    model._build_for(shape, None)
 
 
 def _loss_of(model: Sequential) -> Loss:
@@ -375,7 +383,10 @@ def _lengthened(y: Array, time: int) -> Array:
     return np.concatenate([y, padding], axis=1)
 
 
-def _finite(loss: float) -> float:
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss}")
-    return loss
+def _finite(loss: float, batch: Batch) -> float:
+    if math.isfinite(loss):
+        return loss
+    data = {"x": batch.x, "y": batch.y, "sample_weight": batch.weight}
+    wrong = next((name for name, array in data.items() if array is not None and not np.isfinite(array).all()), None)
+    why = f"{wrong} holds values that are not finite" if wrong else "a smaller learning rate or clipnorm may help"
+    raise FloatingPointError(f"the loss is {loss}: {why}")
