@@ -206,7 +206,7 @@ def float_dtype(value: DTypeLike | Mapping[str, Any] | None) -> np.dtype[Any]:
         named = named.get("config", {}).get("name")
     try:
         return FLOATS[np.dtype(named).name]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, SyntaxError):  # NumPy reads "(2,)f4" as Python
         raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}") from None
 
 

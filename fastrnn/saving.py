@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastrnn import _safetensors, layers, losses, metrics, optimizers
@@ -56,6 +57,25 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     return model
 
 
+def load_weights(model: Sequential, path: str | os.PathLike[str]) -> None:
+    """Read weights; `Sequential.load_weights` explains it."""
+    model._built_chain()
+    arrays, _ = _safetensors.load(path)
+    places = _places(model)
+    _refuse_unknown(arrays, places)
+    for name, own in places.items():
+        if name not in arrays or arrays[name].shape != own.shape:
+            got = f"shape {arrays[name].shape}" if name in arrays else "none"
+            raise ValueError(f"{os.fspath(path)} must hold an array {name!r} of shape {own.shape}, got {got}")
+    model.set_weights([arrays[name] for name in places])
+
+
+def _refuse_unknown(arrays: Mapping[str, Array], known: Collection[str]) -> None:
+    unknown = [name for name in arrays if name not in known and not name.startswith("optimizer/")]
+    if unknown:
+        raise ValueError(f"the array {unknown[0]!r} belongs to no layer")
+
+
 def _places(model: Sequential) -> dict[str, Array]:
     """Return every weight by its name in the file."""
     return {f"{i}/{name}": array for i, layer in enumerate(model.layers) for name, array in layer._arrays.items()}
@@ -72,9 +92,7 @@ def _rebuild(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
         got = arrays[name]
         if got.shape != wanted or got.dtype.name != dtype:
             raise ValueError(f"{name!r} must be {dtype} of shape {wanted}, got {got.dtype} of shape {got.shape}")
-    unknown = [name for name in arrays if name not in expected and not name.startswith("optimizer/")]
-    if unknown:
-        raise ValueError(f"the array {unknown[0]!r} belongs to no layer")
+    _refuse_unknown(arrays, expected)
     model.build(shape)
     model.set_weights([arrays[name] for name in _places(model)])
     return model

@@ -111,16 +111,25 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            As for the constructor.
+            As for the constructor. The model stays as it is.
         """
+        shape = self._input_shape
         self._append(layer)
         if self.layers and self.input_shape is not None:
-            self.build(self.input_shape)
+            try:
+                self.build(self.input_shape)
+            except ValueError:
+                self.pop()
+                self._input_shape = shape
+                raise
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
+        removed = self.layers.pop()
         self._chain = None
-        return self.layers.pop()
+        if self.layers and self.input_shape is not None:
+            self.build(self.input_shape)
+        return removed
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights of all layers. The first call of `fit` or `predict` does this by itself.
@@ -203,9 +212,29 @@ class Sequential:
         print_fn(table(self.name, self.layers, self._shapes()))
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes any layer. Assigned to, it says so of all layers."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = bool(value)
+
+    @property
     def weights(self) -> list[Array]:
         """The weights themselves, layer by layer."""
         return [weight for layer in self.layers for weight in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of the weights that training changes."""
+        return [weight for layer in self.layers for weight in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Those of the weights that training leaves alone."""
+        return [weight for layer in self.layers for weight in layer.non_trainable_weights]
 
     def get_weights(self) -> list[Array]:
         """Return copies of the weights, layer by layer."""
@@ -487,6 +516,16 @@ class Sequential:
         """
         return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
 
+    def test_on_batch(
+        self, x: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, return_dict: bool = False
+    ) -> Any:
+        """Compute the loss and the metrics of one batch, without training; see `evaluate`."""
+        return self.evaluate(x, y, max(len(x), 1), 0, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Compute the output for one batch; see `predict`."""
+        return self.predict(x, max(len(x), 1))
+
     # ---- files ----
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
@@ -529,6 +568,25 @@ class Sequential:
         from fastrnn import saving
 
         return saving.load(path)
+
+    def save_weights(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the model into a file, without what `compile` was given; see `save`."""
+        self.save(path, overwrite, include_optimizer=False)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Take the weights of another model of such layers from the file that `save` or `save_weights` wrote.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If the file is malformed, or its weights are not those of this model's layers, or it is not built. No weight
+            is changed then.
+        """
+        from fastrnn import saving
+
+        saving.load_weights(self, path)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as plain data for JSON, in Keras's form, without compilation and weights."""

@@ -360,6 +360,7 @@ def test_wrong_gradient(dy, error, message):
         ({"kernel_initializer": "glorot"}, ValueError, "kernel_initializer must be one of .*got 'glorot'"),
         ({"bias_initializer": None}, ValueError, "bias_initializer must be one of .*got None"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
+        ({"dtype": "float(32"}, ValueError, "dtype must be 'float32' or 'float64', got 'float"),
         ({"kernel_regularizer": "l3"}, ValueError, "kernel_regularizer must be one of 'l1', .*got 'l3'"),
         ({"bias_constraint": 3}, TypeError, "bias_constraint must be .*got int"),
     ],

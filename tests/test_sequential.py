@@ -81,7 +81,7 @@ def test_shapes_counts_and_lookup():
     with pytest.raises(ValueError, match="first member"):
         model.add(fr.Input((3,)))
     assert model.pop().units == 2
-    assert not model.built
+    assert model.output_shape == (None, 10)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +190,42 @@ def test_copies_and_pickles_are_apart():
         other.fit(x, y, verbose=0)
         for got, want in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+def test_layers_come_and_go():
+    model = fr.Sequential([fr.Input((5, 2)), fr.SimpleRNN(3, name="lower"), fr.Dense(4)])
+    head = model.pop()
+    assert model.output_shape == (None, 3)
+    assert model.count_params() == 18
+    with pytest.raises(ValueError, match="cannot take what lower returns"):
+        model.add(fr.GRU(3))
+    assert len(model.layers) == 1
+    assert model.output_shape == (None, 3)
+    model.add(head)
+    assert model.output_shape == (None, 4)
+    assert model.pop() is head
+    assert model.pop().name == "lower"
+
+
+def test_frozen_weights():
+    x, y = reviews()
+    model = classifier()
+    model.build((None, None))
+    model.get_layer(index=1).trainable = False
+    assert [w.shape for w in model.non_trainable_weights] == [(4, 5), (5, 5), (5,)]
+    assert [w.shape for w in model.trainable_weights] == [(V, 4), (5, 1), (1,)]
+    frozen = [w.copy() for w in model.non_trainable_weights]
+    model.fit(x, y, verbose=0)
+    for before, after in zip(frozen, model.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert model.trainable
+    model.trainable = False
+    assert not model.trainable
+    assert model.trainable_weights == []
+    both = fr.Bidirectional(fr.GRU(2))
+    both.build((None, None, 3))
+    both.backward_layer.trainable = False
+    assert [len(both.trainable_weights), len(both.non_trainable_weights)] == [3, 3]
 
 
 def test_layers_can_move_to_another_model():
@@ -628,6 +664,8 @@ def test_evaluate_predict_and_batches():
     assert isinstance(classifier().train_on_batch(x, y), float)
     assert model.predict(x[:0]).shape == (0, 1)
     np.testing.assert_array_equal(model.predict(iter([x[:20], x[20:]])), model.predict(x))
+    np.testing.assert_array_equal(model.predict_on_batch(x), model.predict(x))
+    assert model.test_on_batch(x, y, return_dict=True) == model.evaluate(x, y, batch_size=50, return_dict=True)
 
 
 def test_progress(capsys):
@@ -681,6 +719,30 @@ def test_a_saved_model_is_the_model(tmp_path):
     model.save(path, include_optimizer=False)
     with pytest.raises(ValueError, match="compiled first"):
         fr.Sequential.load(path).fit(x, y)
+
+
+def test_weights_alone_travel_through_files(tmp_path):
+    x, y = reviews()
+    model, other = classifier(seed=0), classifier(seed=1)
+    path = tmp_path / "weights.safetensors"
+    model.fit(x, y, verbose=0)
+    model.save_weights(path)
+    with pytest.raises(ValueError, match="no weights yet"):
+        other.load_weights(path)
+    other.build((None, None))
+    other.load_weights(path)
+    np.testing.assert_array_equal(other.predict(x), model.predict(x))
+    head = fr.Dense(1, activation="sigmoid")
+    for layers, message in (
+        ([fr.Embedding(V, 4), fr.SimpleRNN(5, use_bias=False), head], "'1/bias' belongs to no layer"),
+        ([fr.Embedding(V, 4), fr.SimpleRNN(5), fr.Dense(2)], r"'2/kernel' of shape \(5, 2\), got shape \(5, 1\)"),
+        ([fr.Embedding(V, 4), fr.SimpleRNN(5), head, fr.Dense(1)], r"'3/kernel' of shape \(1, 1\), got none"),
+    ):
+        wrong = fr.Sequential([fr.Input((T,)), *layers])
+        before = wrong.get_weights()
+        with pytest.raises(ValueError, match=message):
+            wrong.load_weights(path)
+        assert all((a == b).all() for a, b in zip(before, wrong.get_weights(), strict=True))
 
 
 def test_a_failing_save_leaves_the_old_file(tmp_path, monkeypatch):

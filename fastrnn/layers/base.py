@@ -126,6 +126,16 @@ class Layer(ABC):
         """
         return list(self._hand_out().values())
 
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """Those of the weights that training changes: all, or none of a layer with `trainable=False`."""
+        return self._weights_where(True)
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """Those of the weights that training leaves alone."""
+        return self._weights_where(False)
+
     def get_weights(self) -> list[Array]:
         """Return copies of the weights, in Keras's order."""
         return [array.copy() for array in self._arrays.values()]
@@ -187,6 +197,10 @@ class Layer(ABC):
     def _leaves(self) -> "list[Layer]":
         """Return the layers that hold the weights, in order: itself, unless it is made of others."""
         return [self]
+
+    def _weights_where(self, trainable: bool) -> list[Array]:
+        leaves = [leaf for leaf in self._leaves() if (self.trainable and leaf.trainable) is trainable]
+        return [array for leaf in leaves for array in leaf._hand_out().values()]
 
     def _weight_shapes(self, features: int) -> dict[str, tuple[int, ...]]:
         """Name the weights as `_arrays` does, each with its shape, without making any."""
