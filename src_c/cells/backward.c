@@ -33,7 +33,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     g.before = frnn_take(l, tape->mask ? tokens : 0, sizeof *g.before);
-    g.bits = frnn_take(l, tape->mask ? frnn_times(l, frnn_times(l, threads, steps), frnn_row_bits(plan->B)) : 0, 1);
+    g.seats = frnn_lay_out_seats(plan, tape, steps, l);
     g.rows = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *g.rows);
     g.dz_rows = frnn_take(l, pointers, sizeof *g.dz_rows);
     g.x_rows = frnn_take(l, pointers, sizeof *g.x_rows);
@@ -68,11 +68,12 @@ static char *dx_at(const frnn_backward *g, size_t b, size_t step) {
 /* Shorter rows come in the lines of their neighbors. */
 enum { FETCHED_BYTES = 256 };
 
-void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step) {
-    const size_t size = g->plan->kernels->size, offset = share.columns.first * size;
-    const size_t bytes = (share.columns.last - share.columns.first) * size;
+void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *s) {
+    const size_t size = g->plan->kernels->size, offset = s->share.columns.first * size;
+    const size_t bytes = (s->share.columns.last - s->share.columns.first) * size;
     if (bytes < FETCHED_BYTES) return;
-    for (size_t b = share.rows.first; b < share.rows.last; b++) {
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
         if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
         if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
     }
@@ -96,27 +97,48 @@ static void find_before(const frnn_backward *g, frnn_range steps, frnn_range row
         }
 }
 
-/* A masked step's output repeats the one before: adds the gradients of all such outputs, in a chunk that begins at
- * `first`, for the rows that are active after a step but not at it. */
-static void add_repeated(const frnn_backward *g, const frnn_back_step *s, size_t first, size_t n, const size_t *rows) {
-    const frnn_plan *plan = g->plan;
-    const size_t row = plan->H * plan->kernels->size, offset = s->share.columns.first * plan->kernels->size;
-    for (size_t i = 0; i < n; i++)
-        plan->kernels->add(s->share.columns.last - s->share.columns.first,
-                           frnn_mask_run(plan, g->tape, rows[i], s->step, s->step - first + 1, 1),
-                           frnn_dy_at(g->gradients, rows[i], s->step) + offset, -g->gradients->dy_time,
-                           (char *)g->gradients->dh0 + rows[i] * row + offset);
+/* A masked step's output repeats the one before: adds the gradients of all such outputs. */
+static void add_repeated(const frnn_backward *g, frnn_share share, size_t b, frnn_range steps) {
+    const frnn_kernels *k = g->plan->kernels;
+    const size_t row = g->plan->H * k->size, offset = share.columns.first * k->size;
+    k->add(share.columns.last - share.columns.first, steps.last - steps.first,
+           frnn_dy_at(g->gradients, b, steps.last - 1) + offset, -g->gradients->dy_time,
+           (char *)g->gradients->dh0 + b * row + offset);
 }
 
-/* Lists the active rows of a step; bits: which ones, first in the chunk's first step. */
-static void list_rows(const frnn_backward *g, frnn_back_step *s, frnn_range steps, const uint8_t *bits) {
-    const size_t pitch = frnn_row_bits(s->share.rows.last - s->share.rows.first);
-    const uint8_t *now = bits + (s->step - steps.first) * pitch;
-    const uint8_t *after = s->step + 1 < steps.last ? now + pitch : NULL;
-    if (after && memcmp(now, after, pitch) == 0) return;
-    if (g->gradients->dy && !g->plan->zero_output_for_mask)
-        add_repeated(g, s, steps.first, frnn_list_rows(after, now, s->share.rows, s->rows), s->rows);
-    s->n = frnn_list_rows(now, NULL, s->share.rows, s->rows);
+/* Has idle seats' rows skip what is masked, or leave. */
+static void fill_seats(const frnn_backward *g, frnn_back_step *s, frnn_seats *seats) {
+    const int repeats = g->gradients->dy && !g->plan->zero_output_for_mask;
+    for (size_t i = 0; (i = frnn_idle_seat(seats, i)) < seats->n;) {
+        const size_t b = seats->row[i];
+        const frnn_range skipped = frnn_skip(seats, i);
+        if (repeats && skipped.first < skipped.last) add_repeated(g, s->share, b, skipped);
+        if (frnn_is_idle(seats, i)) frnn_next_row(seats, i);
+    }
+    s->n = seats->n;
+}
+
+/* A member's steps of a chunk with a mask. */
+static int go_through_seats(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
+                            const frnn_way_back *way) {
+    frnn_seats seats = frnn_take_seats(&g->seats, member, s->share.rows, steps, 1);
+    s->rows = seats.row, s->steps = seats.step, s->step = 0;
+    for (fill_seats(g, s, &seats); s->n; s->step++) {
+        if (way->step(g, team, member, s, way->cell)) return 1;
+        if (frnn_go_step(&seats)) fill_seats(g, s, &seats);
+    }
+    return 0;
+}
+
+/* And without. */
+static int go_through_steps(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
+                            const frnn_way_back *way) {
+    size_t *const rows = g->rows + member * g->plan->B;
+    s->n = 0, s->rows = rows;
+    for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) rows[s->n++] = b;
+    for (s->step = steps.last; s->step-- > steps.first;)
+        if (way->step(g, team, member, s, way->cell)) return 1;
+    return 0;
 }
 
 /* Adds tokens to the lists, with their rows of a table or NULL. */
@@ -220,20 +242,15 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
                             frnn_back_step *s, frnn_tokens *t, const frnn_way_back *way) {
     const frnn_range part = frnn_part_of_groups(rows.last - rows.first, g->group, frnn_team_size(team), member);
     const frnn_range own = {rows.first + part.first, rows.first + part.last};
-    uint8_t *const bits = g->tape->mask ? g->bits + member * g->steps * frnn_row_bits(g->plan->B) : NULL;
     s->share.rows = s->share.together ? rows : own;
-    s->n = 0;
-    for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) s->rows[s->n++] = b;
+    s->first = steps.first;
     if (g->tape->mask) {
         find_before(g, steps, own);
-        frnn_gather_mask(g->plan, g->tape, s->share.rows, steps, bits);
         if (s->share.together && frnn_barrier(team)) return 1;
     }
-    if (way->steps && way->steps(g, team, member, steps, own, way->cell)) return 1;
-    for (s->step = steps.last; !way->steps && s->step-- > steps.first;) {
-        if (g->tape->mask) list_rows(g, s, steps, bits);
-        if (way->step(g, team, member, s, way->cell)) return 1;
-    }
+    if (way->steps ? way->steps(g, team, member, steps, own, way->cell)
+                   : (g->tape->mask ? go_through_seats : go_through_steps)(g, team, member, steps, s, way))
+        return 1;
     if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
     t->n = 0, t->rows = rows, t->later = g->tape->h0 != NULL;
     list_and_add(g, team, member, steps, rows, t, g->gradients->dx || way->sums_tokens);
@@ -248,8 +265,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     const frnn_gradients *out = g->gradients;
     const size_t tokens = member * g->steps * plan->B, blocks = row_blocks(plan->B);
     frnn_tokens t = {.dz = g->dz_rows + tokens, .x = g->x_rows + tokens, .h = g->h_rows + tokens, .dx = g->to + tokens};
-    frnn_back_step s = {
-        .share = share, .rows = g->rows + member * plan->B, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
+    frnn_back_step s = {.share = share, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
     if (out->dtable) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, out->dh0);

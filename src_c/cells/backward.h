@@ -7,6 +7,7 @@
 #define FRNN_CELLS_BACKWARD_H
 
 #include "cells/runs.h"
+#include "cells/seats.h"
 #include "cells/sequence.h"
 #include "cells/team.h"
 
@@ -23,9 +24,9 @@ typedef struct frnn_backward {
     char *table;        /* the second one, (V, gates * H) */
     char *zeros;        /* whole panels over the larger of H and I */
     char *wx_t;         /* (gates * H, I), packed; if dx is wanted */
-    size_t *before; /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
-    size_t *rows;   /* per member (B,) */
-    uint8_t *bits;  /* per member (steps, frnn_row_bits of B): which rows are active */
+    size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
+    size_t *rows;     /* per member (B,) */
+    frnn_seats seats; /* of all members */
     const char **dz_rows, **x_rows, **h_rows; /* per member (steps * B,): the chunk's active tokens */
     char **to;                                /* per member (steps * B,) */
 } frnn_backward;
@@ -33,10 +34,12 @@ typedef struct frnn_backward {
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */
 typedef struct frnn_back_step {
     frnn_share share;
-    size_t step;
-    size_t n;        /* rows that take part, */
-    size_t *rows;    /* which ones of the batch, */
-    const char **dz; /* and memory for lists of n rows */
+    size_t first;        /* of the chunk */
+    size_t step;         /* with a mask, how many there have been in the chunk */
+    size_t n;            /* rows that take part, */
+    const size_t *rows;  /* which ones of the batch, */
+    const size_t *steps; /* with a mask, at which step each of them is, */
+    const char **dz;     /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
 } frnn_back_step;
@@ -84,9 +87,18 @@ void frnn_begin_backward(const frnn_backward *g);
  * the first barrier in here. Nonzero: the team is stopping. */
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
 
+static inline size_t frnn_back_step_of(const frnn_backward *g, const frnn_back_step *step, size_t i) {
+    return g->tape->mask ? step->steps[i] : step->step;
+}
+
+/* A row's token in an array of a chunk's steps: unlike frnn_at, without a division. */
+static inline char *frnn_chunk_at(const frnn_place *place, const frnn_back_step *s, size_t b, size_t step) {
+    return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step - s->first) * place->time;
+}
+
 /* Asks for what the steps before this one will read of y and dy: rows that lie as far apart as the sequences. For a cell's
  * step to call when it has read its own. */
-void frnn_fetch_ahead(const frnn_backward *g, frnn_share share, size_t step);
+void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *step);
 
 /* 1 + the last active step of a row before this active one, 0 if there is none. */
 static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {

@@ -15,7 +15,8 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
-    f.steps = (frnn_most(frnn_chunk_tokens(plan, plan->I + width), FRNN_LEAST_TOKENS) + rows - 1) / rows;
+    f.steps =
+        (frnn_most(frnn_chunk_tokens(plan, frnn_least(plan->I, width) + width), FRNN_LEAST_TOKENS) + rows - 1) / rows;
     f.chunk = f.steps;
     if (f.steps >= LONG_CHUNK) { /* no small one is left over, which would take as long to read the weights */
         const size_t chunks = frnn_most(plan->T / f.steps + (plan->T % f.steps > f.steps / 2), 1);
@@ -24,16 +25,16 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     }
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
-    f.zeros = frnn_take(l, tape->h0 ? 0 : plan->H, size);
+    f.zeros = frnn_take(l, plan->H, size);
     f.h = frnn_take(l, tape->y ? 0 : frnn_times(l, plan->B, plan->H), size);
     f.y = tape->y ? (frnn_place){tape->y, tape->y_batch, tape->y_time, frnn_most(plan->T, 1)}
-                  : frnn_dense_place(plan, f.steps, plan->H, frnn_take(l, frnn_times(l, tokens, plan->H), size));
+                  : frnn_dense_place(plan, frnn_most(frnn_least(f.chunk, f.steps), 1), plan->H,
+                                     frnn_take(l, frnn_times(l, tokens, plan->H), size));
     f.x = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.x);
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
     f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
-    f.bits = frnn_take(l, tape->mask ? frnn_times(l, frnn_times(l, threads, f.steps), frnn_row_bits(plan->B)) : 0, 1);
-    f.rows = frnn_take(l, tape->mask ? frnn_times(l, threads, plan->B) : 0, sizeof *f.rows);
+    f.seats = frnn_lay_out_seats(plan, tape, tape->y ? plan->T : f.steps, l);
     f.z = f.y;
     return f;
 }
@@ -45,9 +46,7 @@ size_t frnn_row_blocks(const frnn_forward *f, frnn_share share) {
     return share.together ? 1 : (share.rows.last - share.rows.first + most - 1) / most;
 }
 
-void frnn_begin_forward(const frnn_forward *f) {
-    if (!f->tape->h0) memset(f->zeros, 0, f->plan->H * f->plan->kernels->size);
-}
+void frnn_begin_forward(const frnn_forward *f) { memset(f->zeros, 0, f->plan->H * f->plan->kernels->size); }
 
 /* Like memcpy, for rows so short that a call for each would count. */
 static void copy(char *to, const char *from, size_t bytes) {
@@ -116,58 +115,56 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
 /* Lists the tokens' rows of the table in place of their x. */
 static void list_table(const frnn_forward *f, const frnn_step *s) {
     for (size_t i = 0; i < s->n; i++)
-        s->x[i] = frnn_row_of_token(f->plan, f->tape, f->gates, f->tape->table, frnn_row_of(f, s, i), s->step);
+        s->x[i] =
+            frnn_row_of_token(f->plan, f->tape, f->gates, f->tape->table, frnn_row_of(f, s, i), frnn_step_of(f, s, i));
 }
 
-/* Where the rows of a masked step have left their states. */
-static void keep_states(const frnn_step *s) {
-    for (size_t i = 0; i < s->n; i++) s->state[s->rows[i] - s->share.rows.first] = s->y[i];
+/* The outputs of some steps that a row with state h skips: that one again, or zeros. */
+static void repeat_output(const frnn_forward *f, frnn_share share, size_t b, frnn_range steps, const char *h) {
+    const frnn_kernels *k = f->plan->kernels;
+    const size_t offset = share.columns.first * k->size, n = share.columns.last - share.columns.first;
+    const char *output = f->plan->zero_output_for_mask ? f->zeros : h;
+    k->repeat(n, steps.last - steps.first, output + offset, frnn_at(&f->y, b, steps.first) + offset, f->y.time);
 }
 
-/* Lists the active rows of a step; bits: which ones, first in the chunk's first step. */
-static void list_active(const frnn_forward *f, frnn_step *s, size_t first, const uint8_t *bits) {
-    const size_t pitch = frnn_row_bits(s->share.rows.last - s->share.rows.first);
-    const uint8_t *now = bits + (s->step - first) * pitch;
+/* Has idle seats' rows skip what is masked, or leave. */
+static void fill_seats(const frnn_forward *f, frnn_step *s, frnn_seats *seats) {
+    for (size_t i = 0; (i = frnn_idle_seat(seats, i)) < seats->n;) {
+        const size_t b = seats->row[i];
+        const frnn_range skipped = frnn_skip(seats, i);
+        char **const state = s->state - s->share.rows.first;
+        if (f->tape->y && skipped.first < skipped.last) repeat_output(f, s->share, b, skipped, s->h[i]);
+        if (!frnn_is_idle(seats, i)) {
+            s->x[i] = frnn_x_at(f->plan, f->tape, b, seats->step[i]);
+            s->y[i] = frnn_at(&f->y, b, seats->step[i]);
+            continue;
+        }
+        state[b] = s->h[i];
+        if (frnn_next_row(seats, i)) s->h[i] = state[seats->row[i]];
+        else s->x[i] = s->x[seats->n], s->h[i] = s->h[seats->n], s->y[i] = s->y[seats->n];
+    }
+    s->n = seats->n;
+}
+
+static void begin_seats(const frnn_forward *f, frnn_step *s, frnn_seats *seats) {
+    s->rows = seats->row, s->steps = seats->step;
+    for (size_t i = 0; i < seats->n; i++) s->h[i] = s->state[seats->row[i] - s->share.rows.first];
+    fill_seats(f, s, seats);
+}
+
+/* Lists the rows of the next step: what this one wrote are their states. */
+static void go_on(const frnn_forward *f, frnn_step *s, frnn_seats *seats) {
     const ptrdiff_t x_time = f->plan->go_backwards ? -f->tape->x_time : f->tape->x_time;
-    char *const y = frnn_at(&f->y, 0, s->step);
-    if (s->step > first && memcmp(now, now - pitch, pitch) == 0) {
-        char **const last = s->y; /* what that step wrote is this one's state */
-        s->y = s->h, s->h = last;
-        for (size_t i = 0; i < s->n; i++) {
-            s->x[i] += x_time;
-            s->y[i] = y + (ptrdiff_t)s->rows[i] * f->y.batch;
-        }
-        return;
-    }
-    keep_states(s);
-    s->n = frnn_list_rows(now, NULL, s->share.rows, s->rows);
+    char **const written = s->y;
+    s->y = s->h, s->h = written;
     for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i];
-        s->x[i] = frnn_x_at(f->plan, f->tape, b, s->step);
-        s->h[i] = s->state[b - s->share.rows.first];
-        s->y[i] = y + (ptrdiff_t)b * f->y.batch;
+        s->x[i] += x_time;
+        s->y[i] = written[i] + f->y.time;
     }
+    if (frnn_go_step(seats)) fill_seats(f, s, seats);
 }
 
-/* The outputs of a chunk's masked steps: the previous ones, or zeros. */
-static void repeat_outputs(const frnn_forward *f, frnn_share share, frnn_range steps) {
-    const size_t size = f->plan->kernels->size, offset = share.columns.first * size;
-    const size_t bytes = (share.columns.last - share.columns.first) * size, row = f->plan->H * size;
-    for (size_t b = share.rows.first; b < share.rows.last; b++)
-        for (size_t step = steps.first, run; step < steps.last; step += run) {
-            run = frnn_mask_run(f->plan, f->tape, b, step, steps.last - step, 0);
-            if (frnn_is_active(f->plan, f->tape, b, step)) continue;
-            const char *h0 = f->tape->h0 ? (const char *)f->tape->h0 + b * row : f->zeros;
-            const char *before = (step ? frnn_at(&f->y, b, step - 1) : h0) + offset;
-            char *y = frnn_at(&f->y, b, step) + offset;
-            for (size_t i = 0; i < run; i++, y += f->y.time) {
-                if (f->plan->zero_output_for_mask) memset(y, 0, bytes);
-                else copy(y, before, bytes);
-            }
-        }
-}
-
-/* The same if all rows are active: what a step writes is the next one's state, so the two lists change places. */
+/* The same without a mask. */
 static void list_all(const frnn_forward *f, frnn_step *s, const char *x, char *y) {
     const ptrdiff_t x_stride = f->tape->x_batch, y_stride = f->y.batch;
     const size_t n = s->share.rows.last - s->share.rows.first;
@@ -190,34 +187,32 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
     const size_t offset = share.columns.first * size, bytes = (share.columns.last - share.columns.first) * size;
     frnn_step s = {.share = share,
                    .fused = fused,
-                   .rows = tape->mask ? f->rows + member * plan->B : NULL,
                    .x = f->x + member * f->steps * plan->B,
                    .h = f->hidden + member * plan->B,
                    .state = f->state + member * plan->B,
                    .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
-    uint8_t *const bits = tape->mask ? f->bits + member * f->steps * frnn_row_bits(plan->B) : NULL;
-
+    const size_t chunk = fused && tape->y ? plan->T : f->chunk; /* there is nothing to project or to save */
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
-        steps.last = frnn_least(steps.first + f->chunk, plan->T);
+        steps.last = frnn_least(steps.first + chunk, plan->T);
         if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
-        if (tape->mask) frnn_gather_mask(plan, tape, share.rows, steps, bits);
-        s.n = 0;
-        for (s.step = steps.first; s.step < steps.last; s.step++) {
-            const char *x = frnn_x_at(plan, tape, first, s.step);
-            char *y = frnn_at(&f->y, first, s.step);
-            if (tape->mask) list_active(f, &s, steps.first, bits);
-            else list_all(f, &s, x, y);
+        frnn_seats seats;
+        if (tape->mask) {
+            seats = frnn_take_seats(&f->seats, member, share.rows, steps, 0);
+            begin_seats(f, &s, &seats);
+        }
+        for (; tape->mask ? s.n > 0 : s.step < steps.last; s.step++) {
+            if (!tape->mask) list_all(f, &s, frnn_x_at(plan, tape, first, s.step), frnn_at(&f->y, first, s.step));
             if (fused && tape->table) list_table(f, &s);
             if (recur(f, team, member, &s, cell)) return 1;
-            if (!share.together) continue;
-            if (frnn_barrier(team)) return 1;
-            frnn_fetch_rows((const char *const *)s.y, s.n, row);
+            if (share.together) {
+                if (frnn_barrier(team)) return 1;
+                frnn_fetch_rows((const char *const *)s.y, s.n, row);
+            }
+            if (tape->mask) go_on(f, &s, &seats);
         }
-        if (tape->mask) keep_states(&s);
-        if (tape->y && tape->mask) repeat_outputs(f, share, steps);
         if (tape->y) continue;
         /* The next chunk uses the same memory. */
         for (size_t i = 0; i < rows; i++) {

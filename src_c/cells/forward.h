@@ -2,12 +2,13 @@
  *
  * A chunk of time that fits the cache is first projected, x wx + b for all its tokens in one product; then the cell
  * computes step after step from that. If a step has enough rows and the weights are small, a cell may compute both
- * products at once instead. A masked step is simply not listed among the rows of a product. Of tokens that come as ids the
+ * products at once instead. With a
+ * mask, a step's rows need not be at the same step. Of tokens that come as ids the
  * projections are there already, rows of a table. */
 #ifndef FRNN_CELLS_FORWARD_H
 #define FRNN_CELLS_FORWARD_H
 
-#include "cells/runs.h"
+#include "cells/seats.h"
 #include "cells/sequence.h"
 #include "cells/team.h"
 
@@ -34,26 +35,30 @@ typedef struct frnn_forward {
     char **to;                      /* per member (steps * B,): and those that it writes */
     char **hidden;                  /* per member (B,) */
     char **state;                   /* per member (B,): where each row's last state is */
-    size_t *rows;                   /* per member (B,) */
-    uint8_t *bits;                  /* per member (steps, frnn_row_bits of B): which rows are active */
+    frnn_seats seats;               /* of all members */
 } frnn_forward;
 
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */
 typedef struct frnn_step {
     frnn_share share;
-    size_t step;
-    int fused;      /* there is no projection */
-    size_t n;       /* rows that take part: */
-    size_t *rows;   /* which ones of the batch, if there is a mask; else all of the share */
-    const char **x; /* their inputs, or their rows of the table, */
-    char **h;       /* their states before the step; the cell may exchange them */
-    char **y;       /* and where the states after it are to be written */
-    char **state;   /* where every row's last state is, whether it takes part or not */
-    char **outputs; /* memory for y */
+    size_t step;         /* with a mask, how many there have been */
+    int fused;           /* there is no projection */
+    size_t n;            /* rows that take part: */
+    const size_t *rows;  /* with a mask, which ones of the batch, else all of the share, */
+    const size_t *steps; /* and at which step each of them is */
+    const char **x;      /* their inputs, or their rows of the table, */
+    char **h;            /* their states before the step; the cell may exchange them */
+    char **y;            /* and where the states after it are to be written */
+    char **state;        /* where every row's last state is, whether it takes part or not */
+    char **outputs;      /* memory for y */
 } frnn_step;
 
 static inline size_t frnn_row_of(const frnn_forward *f, const frnn_step *step, size_t i) {
     return f->tape->mask ? step->rows[i] : step->share.rows.first + i;
+}
+
+static inline size_t frnn_step_of(const frnn_forward *f, const frnn_step *step, size_t i) {
+    return f->tape->mask ? step->steps[i] : step->step;
 }
 
 /* A member's rows go through time in so many blocks, one after the other. */

@@ -83,8 +83,8 @@ static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t
 
 void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows) {
     if (rows->ahead || g->few.group) return;
-    frnn_fetch_ahead(&g->common, s->share, s->step);
-    for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, s->step, s->rows[i]);
+    frnn_fetch_ahead(&g->common, s);
+    for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, frnn_back_step_of(&g->common, s, i), s->rows[i]);
 }
 
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
@@ -161,22 +161,21 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     const size_t row = plan->H * plan->kernels->size,
                  token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
-    frnn_ahead ahead = ahead_of(g, s);
-    char *const gates_of_step = (char *)tape->gates + s->step * plan->B * token;
-    char *const dz = frnn_at(&common->dz, 0, s->step), *const rh = frnn_at(&g->rh, 0, s->step);
+    const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
+    frnn_ahead ahead = asks ? ahead_of(g, s) : (frnn_ahead){0};
     for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i];
+        const size_t b = s->rows[i], step = frnn_back_step_of(common, s, i);
         char **const at = lists + i;
-        char *const gates = gates_of_step + b * token;
+        char *const gates = (char *)tape->gates + (step * plan->B + b) * token;
         at[BACK_GATES * plan->B] = gates;
-        at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, s->step);
-        at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, s->step);
+        at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, step);
+        at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, step);
         at[BACK_DH * plan->B] = (char *)out->dh0 + b * row;
-        at[BACK_DZ * plan->B] = dz + (ptrdiff_t)b * common->dz.batch;
-        at[BACK_RH * plan->B] = rh + (ptrdiff_t)b * g->rh.batch;
+        at[BACK_DZ * plan->B] = frnn_chunk_at(&common->dz, s, b, step);
+        at[BACK_RH * plan->B] = frnn_chunk_at(&g->rh, s, b, step);
         if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
         if (!cell->has_c) continue;
-        const size_t before = frnn_before(common, b, s->step), c = cell->gates * row;
+        const size_t before = frnn_before(common, b, step), c = cell->gates * row;
         at[BACK_NEXT_C * plan->B] = gates + c;
         at[BACK_C * plan->B] = before     ? (char *)tape->gates + ((before - 1) * plan->B + b) * token + c
                                : tape->c0 ? (char *)tape->c0 + b * row
@@ -200,7 +199,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                             .dc = LIST(BACK_DC),
                             .dz = LIST(BACK_DZ),
                             .dz_stride = plan->H,
-                            .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL,
+                            .ahead = asks ? &ahead : NULL,
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation};
 #undef LIST

@@ -263,11 +263,11 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     char **gates = list(f, member, GATES), **candidate = list(f, member, CANDIDATE), **u = list(f, member, U);
     char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
-    char *const z = frnn_at(&common->z, 0, s->step);
-    frnn_ahead ahead = ahead_of_step(f, s);
+    const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
+    frnn_ahead ahead = asks ? ahead_of_step(f, s) : (frnn_ahead){0};
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = frnn_row_of(common, s, i);
-        gates[i] = z + (ptrdiff_t)b * common->z.batch;
+        gates[i] = frnn_at(&common->z, b, frnn_step_of(common, s, i));
         candidate[i] = gates[i] + cell->together * row;
         if (cell->has_u) u[i] = tape->gates ? gates[i] + cell->gates * row : f->u + b * row;
         if (cell->has_c) {
@@ -297,7 +297,7 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
                             .activation = plan->activation,
                             .recurrent_activation = plan->recurrent_activation,
                             .keep = tape->gates != NULL,
-                            .ahead = s->n > plan->kernels->tile && !s->share.together ? &ahead : NULL};
+                            .ahead = asks ? &ahead : NULL};
     return cell->step(f, team, member, s, &rows);
 }
 

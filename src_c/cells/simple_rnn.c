@@ -211,12 +211,12 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
-    frnn_fetch_ahead(g, s->share, s->step);
+    frnn_fetch_ahead(g, s);
     for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i];
-        s->dy[i] = frnn_dy_at(g->gradients, b, s->step);
-        s->y[i] = frnn_y_at(g->tape, b, s->step);
-        s->dz[i] = frnn_at(&g->dz, b, s->step);
+        const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
+        s->dy[i] = frnn_dy_at(g->gradients, b, step);
+        s->y[i] = frnn_y_at(g->tape, b, step);
+        s->dz[i] = frnn_chunk_at(&g->dz, s, b, step);
         s->to[i] = (char *)g->gradients->dh0 + b * row;
     }
     k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,

@@ -59,6 +59,15 @@ static void F(multiply)(size_t n, const void *a, const void *b, void *c) {
     }
 }
 
+static void F(repeat)(size_t n, size_t rows, const void *a, void *c, ptrdiff_t stride) {
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t some = F(lanes_left)(n, i);
+        const VEC v = F(load_some)((const REAL *)a + i, some);
+        char *row = (char *)((REAL *)c + i);
+        for (size_t r = 0; r < rows; r++, row += stride) F(store_some)((REAL *)row, v, some);
+    }
+}
+
 static void F(add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c) {
     for (size_t i = 0; i < n; i += LANES) {
         const size_t some = F(lanes_left)(n, i);

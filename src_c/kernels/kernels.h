@@ -127,6 +127,7 @@ struct frnn_kernels {
     void (*differentiate)(frnn_activation activation, size_t rows, size_t column, size_t n, const void *const *dh,
                           const void *const *dy, const void *const *y, void *const *dz);
     void (*multiply)(size_t n, const void *a, const void *b, void *c); /* c = a * b; may overlap exactly */
+    void (*repeat)(size_t n, size_t rows, const void *a, void *c, ptrdiff_t stride); /* c = a for some rows; bytes */
     /* c += a, for the rows a one after the other; stride: bytes */
     void (*add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c);
     /* c += a for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */

@@ -39,6 +39,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .activate = F(activate),
     .differentiate = F(differentiate),
     .multiply = F(multiply),
+    .repeat = F(repeat),
     .add = F(add),
     .add_rows = F(add_rows),
     .correlate = F(correlate),

@@ -1,0 +1,132 @@
+#include "cells/seats.h"
+
+#include <string.h>
+
+enum { WORD = 64 };
+
+/* Factors that gather the lowest bits of a word's bytes in the highest one: the first byte's lowest, or the last one's. */
+static const uint64_t FIRST_FIRST = 0x0102040810204080, LAST_FIRST = 0x8040201008040201;
+
+frnn_seats frnn_lay_out_seats(const frnn_plan *plan, const frnn_tape *tape, size_t steps, frnn_layout *l) {
+    const size_t members = tape->mask ? frnn_most_members(plan) : 0, rows = frnn_times(l, members, plan->B);
+    frnn_seats s = {.plan = plan, .tape = tape, .words = steps / WORD + 1};
+    s.row = frnn_take(l, rows, sizeof *s.row);
+    s.step = frnn_take(l, rows, sizeof *s.step);
+    s.end = frnn_take(l, rows, sizeof *s.end);
+    s.queue = frnn_take(l, rows, sizeof *s.queue);
+    s.counts = frnn_take(l, frnn_times(l, members, s.words * WORD), sizeof *s.counts);
+    s.bits = frnn_take(l, frnn_times(l, rows, s.words), sizeof *s.bits);
+    return s;
+}
+
+static const uint64_t ONES = UINT64_MAX / 255;
+
+/* 1 for each byte that is not zero; n bytes, at most 8. `more`: there are 8 bytes up to their end. */
+static uint64_t load(const uint8_t *bytes, size_t n, int more) {
+    uint64_t word = 0;
+    if (n == 8) memcpy(&word, bytes, 8);
+    else if (more) memcpy(&word, bytes + n - 8, 8), word >>= 64 - 8 * n;
+    else
+        for (size_t i = 0; i < n; i++) word |= (uint64_t)bytes[i] << 8 * i;
+    return (((word & ONES * 127) + ONES * 127) | word) >> 7 & ONES;
+}
+
+/* The bits of a row, and how many of them are set. */
+static size_t gather(const frnn_seats *s, size_t b, uint64_t *bits) {
+    const frnn_plan *plan = s->plan;
+    const size_t count = s->steps.last - s->steps.first;
+    const int falls = plan->go_backwards != s->back;
+    const uint8_t *mask = s->tape->mask + b * plan->T;
+    mask += frnn_time_of(plan, plan->go_backwards ? s->steps.last - 1 : s->steps.first);
+    uint64_t active = 0;
+    for (size_t first = 0; first <= count; first += WORD) {
+        const size_t last = frnn_least(first + WORD, count);
+        uint64_t word = 0;
+        for (size_t p = first; p < last; p += 8) {
+            const size_t n = frnn_least(last - p, 8), at = falls ? count - p - n : p;
+            const uint64_t ones = load(mask + at, n, falls ? at + n >= 8 : p >= 8);
+            active += ones * ONES >> 56;
+            word |= (falls ? ones << (64 - 8 * n) : ones) * (falls ? LAST_FIRST : FIRST_FIRST) >> 56 << (p - first);
+        }
+        bits[first / WORD] = word;
+    }
+    return (size_t)active;
+}
+
+/* The row's first step, and no run. */
+static void sit_down(frnn_seats *s, size_t i) {
+    s->row[i] = s->queue[s->called++];
+    s->step[i] = s->back ? s->steps.last - 1 : s->steps.first;
+    s->end[i] = s->now;
+}
+
+/* As many seats as keep all busy until the longest row is done, or one less if that takes hardly more time. */
+static size_t seats_for(size_t total, size_t longest) {
+    const size_t seats = total / longest;
+    return frnn_most(seats + (total - seats * longest > total / 16), 1);
+}
+
+frnn_seats frnn_take_seats(const frnn_seats *all, size_t member, frnn_range rows, frnn_range steps, int back) {
+    const size_t first = member * all->plan->B, n = rows.last - rows.first, count = steps.last - steps.first;
+    frnn_seats s = *all;
+    s.row += first, s.step += first, s.end += first, s.queue += first, s.bits += first * s.words;
+    s.counts += member * s.words * WORD;
+    s.rows = rows, s.steps = steps, s.back = back, s.next = SIZE_MAX;
+    memset(s.counts, 0, (count + 1) * sizeof *s.counts);
+    size_t total = 0, longest = 1;
+    for (size_t i = 0; i < n; i++) {
+        const size_t active = s.end[i] = gather(&s, rows.first + i, s.bits + i * s.words);
+        s.counts[active]++, total += active, longest = frnn_most(longest, active);
+    }
+    for (size_t active = count + 1, before = 0; active-- > 0;) {
+        const size_t same = s.counts[active];
+        s.counts[active] = before, before += same;
+    }
+    for (size_t i = 0; i < n; i++) s.queue[s.counts[s.end[i]]++] = rows.first + i;
+    s.n = frnn_least(seats_for(total, longest), n);
+    while (s.called < s.n) sit_down(&s, s.called);
+    return s;
+}
+
+size_t frnn_idle_seat(frnn_seats *s, size_t i) {
+    for (; i < s->n && !frnn_is_idle(s, i); i++) s->next = frnn_least(s->next, s->end[i]);
+    return i;
+}
+
+/* The first of a row's bits from p on that is not equal to those of `others`; `count` if there is none. */
+static size_t find(const uint64_t *bits, size_t p, size_t count, uint64_t others) {
+    for (; p < count; p += WORD - p % WORD) {
+        const uint64_t word = (bits[p / WORD] ^ others) >> p % WORD;
+        if (word) return frnn_least(p + (size_t)__builtin_ctzll(word), count);
+    }
+    return count;
+}
+
+frnn_range frnn_skip(frnn_seats *s, size_t i) {
+    const frnn_range steps = s->steps;
+    const uint64_t *bits = s->bits + (s->row[i] - s->rows.first) * s->words;
+    const size_t count = steps.last - steps.first, p = s->back ? steps.last - 1 - s->step[i] : s->step[i] - steps.first;
+    const size_t begin = find(bits, p, count, 0);
+    s->end[i] = s->now + find(bits, begin, count, UINT64_MAX) - begin;
+    s->step[i] = s->back ? steps.last - 1 - begin : steps.first + begin;
+    return s->back ? (frnn_range){steps.last - begin, steps.last - p}
+                   : (frnn_range){steps.first + p, steps.first + begin};
+}
+
+int frnn_next_row(frnn_seats *s, size_t i) {
+    if (s->called < s->rows.last - s->rows.first) {
+        sit_down(s, i);
+        return 1;
+    }
+    s->n--;
+    s->row[i] = s->row[s->n], s->step[i] = s->step[s->n], s->end[i] = s->end[s->n];
+    return 0;
+}
+
+int frnn_go_step(frnn_seats *s) {
+    const size_t way = s->back ? (size_t)-1 : 1;
+    for (size_t i = 0; i < s->n; i++) s->step[i] += way;
+    if (++s->now < s->next) return 0;
+    s->next = SIZE_MAX;
+    return 1;
+}
