@@ -14,6 +14,7 @@ from differences import central_differences
 from tolerance import assert_close
 
 from fastrnn import GRU, LSTM, RNN, Bidirectional, Dense, SimpleRNN
+from fastrnn.layers import rnn
 
 STACKS = [
     [SIMPLE_RNN, SIMPLE_RNN],
@@ -284,3 +285,48 @@ def test_a_layer_may_stand_only_once():
     layer = GRU(3)
     with pytest.raises(ValueError, match=r"cell\[1\]"):
         RNN([layer, layer])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("flags", [{}, {"return_sequences": True}, {"go_backwards": True, "stateful": True}], ids=str)
+def test_the_same_bits_in_threads(cells, threads, rng, number, flags):
+    """A call large enough for the layers to run at the same time, one some steps behind the other."""
+    stack = RNN([cell.layer(72 - 4 * i) for i, cell in enumerate(cells)], return_all_states=True, **flags)
+    x = rng.normal(size=(1, 4099, 20)).astype(np.float32)
+    stack.build(x.shape)
+    initial = [rng.normal(size=(1, units)).astype(np.float32) for units in stack._state_units]
+
+    def everything():
+        again = copy.deepcopy(stack)
+        return [*again(x), *again(x, initial_state=initial), *again(x)]  # the last one from the states, if stateful
+
+    threads(1)
+    want = everything()
+    threads(number)
+    assert stack._at_once(*x.shape[:2]) == (number > 1)
+    for a, b in zip(everything(), want, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("layer", range(3))
+@pytest.mark.parametrize("call", [1, 4])
+def test_a_failure_ends_both_threads(threads, rng, monkeypatch, layer, call):
+    stack = RNN([LSTM(72) for _ in range(3)], stateful=True)
+    x = rng.normal(size=(1, 2000, 20)).astype(np.float32)
+    threads(2)
+    before = [state.copy() for state in (stack(x), stack.states)[1]]
+    assert stack._at_once(*x.shape[:2])
+    failing, calls, run = stack.layers[layer]._prepare(), [], rnn.run
+
+    def fail(weights, *arguments, **more):
+        calls.extend([weights] if weights is failing else [])
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return run(weights, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rnn, "run", fail)
+        with pytest.raises(KeyboardInterrupt):
+            stack(x)
+    np.testing.assert_array_equal(stack.states, before)
+    stack(x)

@@ -1,26 +1,23 @@
 """The layer that runs over time in both directions."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, _core
+from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep
 from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import Gradients
+from fastrnn.layers.at_once import WORTH_A_THREAD, both
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.rnn import RNN
 from fastrnn.layers.tokens import Tokens
 
-T = TypeVar("T")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
-_WORTH_A_THREAD = 2**23  # multiply-adds of both halves
-_WORTH_SHARING = 60_000  # and of one sequence's step, from which on threads share it
 
 
 class BidirectionalTape(NamedTuple):
@@ -67,6 +64,7 @@ class Bidirectional(Composite):
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("merge_mode",)
+    _worth = WORTH_A_THREAD
 
     def __init__(
         self,
@@ -181,7 +179,7 @@ class Bidirectional(Composite):
             place = None if outputs is None else outputs[i][:, :: -1 if i else 1]
             return self._halves[i]._call(admitted, begins[i], used, None, training, keep, place)
 
-        (first, first_states, first_tape), (second, second_states, second_tape) = _both(run, self._at_once(B, T))
+        (first, first_states, first_tape), (second, second_states, second_tape) = both(run, self._at_once(B, T))
         if outputs is None:
             outputs = [first, second]
         if keep is not None and not keep.checkpoint:  # the tapes share them
@@ -244,7 +242,7 @@ class Bidirectional(Composite):
                 d = d[:, ::-1]
             return self._halves[i]._backward(d, tape.halves[i], dstates[i], need_dx)
 
-        first, second = _both(run, self._at_once(B, T))
+        first, second = both(run, self._at_once(B, T))
         if first.dx is not None and second.dx is not None:
             np.add(first.dx, second.dx, out=first.dx)
         dinitial = [*_listed(first.dinitial_state), *_listed(second.dinitial_state)]
@@ -271,16 +269,6 @@ class Bidirectional(Composite):
         half = dy / 2 if self.merge_mode == "ave" else dy
         return [half, half]
 
-    def _at_once(self, B: int, T: int) -> bool:
-        """Whether the halves are to run at the same time: if threads cannot share a step of one half, and it pays.
-
-        They share the rows of a batch, or a large matrix's columns. Then each half has both threads' caches, which is
-        better than a half for each thread. Starting a thread takes time; a step takes a multiply-add for each weight.
-        """
-        matrix = max(array.size for array in self._arrays.values())
-        shared = B > 1 or matrix > _WORTH_SHARING
-        return not shared and 2 <= _core.get_num_threads() < 4 and T * self.count_params() >= _WORTH_A_THREAD
-
 
 def _like(layer: OverTime, prefix: str, go_backwards: bool) -> OverTime:
     """Make a new layer with the arguments of another."""
@@ -290,39 +278,3 @@ def _like(layer: OverTime, prefix: str, go_backwards: bool) -> OverTime:
 
 def _listed(states: Any) -> list[Array]:
     return states if isinstance(states, list) else [states]
-
-
-def _both(run: Callable[[int], T], at_once: bool) -> tuple[T, T]:
-    """Return run(0) and run(1); at once if that is to be, each in a thread that shares its work with no other."""
-    if not at_once:
-        return run(0), run(1)
-    outcome: list[Any] = []
-
-    def second() -> None:
-        _core.work_alone(threading.get_ident(), True)
-        try:
-            outcome.extend((run(1), None))
-        except BaseException as error:
-            outcome.extend((None, error))
-        finally:
-            _core.work_alone(threading.get_ident(), False)
-
-    me, other = threading.get_ident(), threading.Thread(target=second)
-    _core.work_alone(me, True)
-    try:
-        other.start()
-        try:
-            first = run(0)
-            other.join()
-        except BaseException:
-            assert other.ident is not None
-            _core.stop(other.ident)
-            other.join()
-            _core.may_go_on(other.ident)
-            raise
-    finally:
-        _core.work_alone(me, False)
-    result, error = outcome
-    if error is not None:
-        raise error
-    return first, result

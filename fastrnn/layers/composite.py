@@ -3,7 +3,7 @@
 import itertools
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
+from fastrnn.layers.at_once import pays
 from fastrnn.layers.base import Layer
 from fastrnn.layers.over_time import OverTime
 
@@ -41,6 +42,8 @@ described = Parts(
 class Composite(OverTime):
     """A layer made of layers: its weights are theirs, and so are its type and, as far as it says so, its states."""
 
+    _worth: ClassVar[int]  # multiply-adds from which on two parts run at the same time, if they can
+
     @abstractmethod
     def _parts(self) -> dict[str, OverTime]:
         """Name the layers, in the order of their weights."""
@@ -67,6 +70,10 @@ class Composite(OverTime):
     @property
     def _state_units(self) -> list[int]:
         return [units for layer in self._parts().values() for units in layer._state_units]
+
+    def _at_once(self, batch: int, time: int) -> bool:
+        """Whether two parts of the layer are to run at the same time."""
+        return pays(self._worth, batch, time, self.count_params(), max(a.size for a in self._arrays.values()))
 
     def _share(self, name: str, value: States | None) -> list[list[Any] | None]:
         """Share a list of states out to the layers; None is None for all.

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep, run
+from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
+from fastrnn.layers.at_once import WORTH_OVERLAPPING, overlap
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.recurrent import Recurrent
@@ -28,6 +30,9 @@ class RNN(Composite):
     The layers say what is computed (weights, activations, dropout), the stack says of all of them together in which
     direction, from which states, and what is returned. Every mask holds for all layers. Initial and stored states are
     those of the first layer, then those of the second, and so on, in one list.
+
+    With two threads and a single long sequence, a call without training has one layer run some steps behind the other,
+    if that is faster.
 
     Parameters
     ----------
@@ -69,6 +74,7 @@ class RNN(Composite):
         "zero_output_for_mask",
         "return_all_states",
     )
+    _worth = WORTH_OVERLAPPING
 
     def __init__(
         self,
@@ -163,9 +169,11 @@ class RNN(Composite):
         start = self._states if initial_state is None else initial_state
         last: list[Array] = []
         tapes: list[Tape] = []
-        for i, (layer, before) in enumerate(
-            zip(self.layers, self._checked_states("initial_state", start, B), strict=True)
-        ):
+        initial = self._checked_states("initial_state", start, B)
+        is_plain = keep is None and used is None and not training and not isinstance(y, Tokens)
+        if is_plain and len(self.layers) > 1 and self._at_once(B, T):
+            return *self._overlapped(y, initial, into), None
+        for i, (layer, before) in enumerate(zip(self.layers, initial, strict=True)):
             y, states, tape = run(
                 layer._prepare(),
                 self._options(i),
@@ -185,6 +193,28 @@ class RNN(Composite):
             if i == 0 and self.go_backwards and used is not None:
                 used = used[:, ::-1]  # the outputs are in processing order
         return y, last, None if keep is None else RNNTape(tapes)
+
+    def _overlapped(
+        self, x: Array, initial: Sequence[list[Array] | None], into: Array | None
+    ) -> tuple[Array, list[Array]]:
+        """Compute the output and all last states, a layer running behind the one below it in another thread."""
+        (B, T, _), count = x.shape, len(self.layers)
+        between = [x, *(empty((B, T, layer.units), self.dtype) for layer in self.layers[:-1])]
+        top = into if into is not None or not self.return_sequences else empty((B, T, self.units), self.dtype)
+        weights, options = [layer._prepare() for layer in self.layers], [self._options(i) for i in range(count)]
+        states: list[Any] = list(initial)
+        outputs: list[Array] = []
+
+        def piece(i: int, first: int, end: int) -> None:
+            times = slice(T - end, T - first) if options[i].go_backwards else slice(first, end)
+            to = between[i + 1] if i + 1 < count else top
+            place = None if to is None else to[:, first:end]
+            y, states[i], _ = run(weights[i], options[i], between[i][:, times], states[i], want_state=True, into=place)
+            if i + 1 == count:
+                outputs[:] = [y]
+
+        overlap(piece, count, T)
+        return outputs[0] if top is None else top, [state for own in states for state in own]
 
     def _shown(self, states: Sequence[Array]) -> Sequence[Array]:
         return states if self.return_all_states else super()._shown(states[-len(self.layers[-1]._state_units) :])
