@@ -134,10 +134,10 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
     const frnn_range panels = frnn_part(frnn_panels(k, s->N), b->size, b->place);
-    k->pack(b->n, dz, 0, b->n, s->N, panels.first, panels.last, s->dz_panels);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t column = panel * k->panel;
         const char *dz_panel = s->dz_panels + column * b->n * k->size;
+        k->pack(b->n, dz, 0, b->n, s->N, panel, panel + 1, s->dz_panels);
         k->sum(b->n, dz_panel, s->db_panels + column * k->size);
         if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
     }

@@ -45,6 +45,15 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
             for (int v = 0; v < vectors; v++) __builtin_prefetch(b + PANEL + v * LANES);
         }
     }
+    if (rows == ROWS && vectors == VECTORS && !b_in_rows && g->rows == ROWS && last == LANES && !g->fresh) {
+        REAL *c = g->c; /* the usual case, in 60 cycles less */
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++, c += g->stride) {
+            FRNN_UNROLL
+            for (int v = 0; v < vectors; v++) V(store)(c + v * LANES, acc[r][v] + V(load)(c + v * LANES));
+        }
+        return;
+    }
     VEC sums[ROWS][VECTORS]; /* in memory: unrolled, all that follows would be most of the function */
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) {
