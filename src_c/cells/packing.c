@@ -4,7 +4,8 @@
 
 #include "runtime/sizes.h"
 
-enum { ROWS_AT_ONCE = 64 };
+/* As many streams as the processor follows by itself. */
+enum { ROWS_AT_ONCE = 8 };
 
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
                       void *packed) {
