@@ -268,6 +268,10 @@ def test_weights_go_in_and_out(cell, rng):
     weights = layer.get_weights()
     other = Bidirectional(cell.layer(3), weights=weights)
     np.testing.assert_array_equal(other(x), before)
+    refused = Bidirectional(cell.layer(3), weights=weights[:5])
+    for _ in range(2):  # and it stays refused
+        with pytest.raises(ValueError, match="weights must be 6 arrays"):
+            refused(x)
     layer.weights[4][:] *= 0.5  # of the backward layer, in place
     assert (layer(x) != before).any()
     layer.set_weights(weights)

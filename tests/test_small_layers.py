@@ -129,6 +129,19 @@ def test_dropout_drops_and_scales():
     assert fr.Dropout(0.5)([1, 2, 3]).dtype == np.float32
 
 
+def test_an_embedding_may_be_given_its_table():
+    table = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    for weights in (table, [table]):
+        np.testing.assert_array_equal(fr.Embedding(5, 3, weights=weights)([[4, 0]]), table[[[4, 0]]])
+    model = fr.Sequential([fr.Embedding(5, 3, weights=table, trainable=False), fr.GRU(2), fr.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    model.fit([[1, 2], [3, 4]], [0, 1], verbose=0)
+    np.testing.assert_array_equal(model.get_weights()[0], table)
+    assert model.get_weights()[0] is not table
+    with pytest.raises(ValueError, match=r"embeddings must be \(5, 3\), got \(3, 5\)"):
+        fr.Embedding(5, 3, weights=table.T)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

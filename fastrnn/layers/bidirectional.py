@@ -156,7 +156,11 @@ class Bidirectional(Composite):
             half.build((None, None, features))
         if self._initial_weights is not None:
             self._features = features  # there are weights to set
-            self.set_weights(self._initial_weights)
+            try:
+                self.set_weights(self._initial_weights)
+            except BaseException:
+                self._features = None
+                raise
 
     def _call(
         self,

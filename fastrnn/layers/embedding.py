@@ -42,6 +42,8 @@ class Embedding(Layer):
         Whatever `fastrnn.regularizers.get` and `fastrnn.constraints.get` accept; they work in `fastrnn.Sequential`.
     mask_zero : bool, default False
         Whether id 0 is padding, which the layers that follow skip.
+    weights : array_like of shape (V, E), or a list of it, optional
+        The table at first, such as that of vectors trained elsewhere, instead of what the initializer makes.
     dtype : {"float32", "float64"}, default "float32"
         Type of the table and of the output.
     name : str, optional
@@ -94,6 +96,7 @@ class Embedding(Layer):
         embeddings_regularizer: RegularizerLike = None,
         embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
+        weights: ArrayLike | Sequence[ArrayLike] | None = None,
         *,
         activity_regularizer: RegularizerLike = None,
         dtype: DTypeLike | Mapping[str, Any] | None = None,
@@ -111,6 +114,9 @@ class Embedding(Layer):
         self.activity_regularizer = regularizers.get(activity_regularizer, "activity_regularizer")
         self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
         self.mask_zero = bool(mask_zero)
+        if weights is not None:
+            self.build()
+            self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [np.asarray(weights)])
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Create the table. The first call does this by itself; the shape of the input does not matter."""
