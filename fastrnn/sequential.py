@@ -377,8 +377,10 @@ class Sequential:
             A weight for each sample, or for each of its time steps.
         initial_epoch : int, default 0
             Where to continue counting.
-        steps_per_epoch, validation_steps : int, optional
-            How many batches of an iterable an epoch, and an evaluation, is; by default all.
+        steps_per_epoch : int, optional
+            How many batches an epoch is, the next one going on where it ends; by default all.
+        validation_steps : int, optional
+            How many batches an evaluation is; by default all.
         validation_batch_size : int, optional
             By default batch_size.
         validation_freq : int, default 1
@@ -439,7 +441,7 @@ class Sequential:
         verbose : {0, 1, 2, "auto"}, default 0
             Whether to write them as well.
         steps : int, optional
-            How many batches of an iterable.
+            How many batches; by default all.
         return_dict : bool, default False
             Return a dict of values by their names.
 
@@ -467,7 +469,7 @@ class Sequential:
         verbose
             Has no effect.
         steps : int, optional
-            How many batches of an iterator.
+            How many batches; by default all.
 
         Returns
         -------

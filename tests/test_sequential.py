@@ -218,6 +218,9 @@ def test_frozen_weights():
     model.fit(x, y, verbose=0)
     for before, after in zip(frozen, model.non_trainable_weights, strict=True):
         np.testing.assert_array_equal(before, after)
+    model.get_layer(index=1).trainable = True
+    with pytest.raises(ValueError, match="the optimizer has trained other weights: compile the model again"):
+        model.fit(x, y, verbose=0)
     assert model.trainable
     model.trainable = False
     assert not model.trainable
@@ -352,6 +355,25 @@ def test_validation_split_takes_the_last_before_shuffling():
     assert history["loss"][0] < 3 < 15 < history["val_loss"][0]
     loss = model.evaluate(x[40:], y[40:])
     np.testing.assert_allclose(history["val_loss"], [loss], rtol=1e-6)
+
+
+def test_epochs_of_so_many_steps_go_on_where_the_last_one_ended():
+    x, y = reviews(24)
+    model, other = classifier(), classifier()
+    plan = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    by_two = model.fit(x, y, steps_per_epoch=2, epochs=3, **plan).history["loss"]
+    assert len(by_two) == 3
+    one = [other.fit(x, y, steps_per_epoch=1, epochs=3, **plan) for _ in range(2)]
+    np.testing.assert_allclose(by_two[0], np.mean(one[0].history["loss"][:2]), rtol=1e-6)
+    np.testing.assert_allclose(by_two[2], np.mean(one[1].history["loss"][1:]), rtol=1e-6)
+    for got, want in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+    first = model.evaluate(x[:16], y[:16])
+    assert model.evaluate(x, y, batch_size=8, steps=2) == pytest.approx(first, rel=1e-6)
+    assert model.predict(x, batch_size=8, steps=2).shape == (16, 1)
+    assert model.predict(np.tile(x, (3, 1)), steps=2).shape == (64, 1)
+    history = model.fit(x, y, validation_split=0.5, validation_steps=1, validation_batch_size=4, verbose=0).history
+    np.testing.assert_allclose(history["val_loss"], model.evaluate(x[12:16], y[12:16]), rtol=1e-6)
 
 
 def test_validation_data_and_frequency():
@@ -613,6 +635,9 @@ def test_arguments_that_do_not_fit():
         (lambda: classifier(loss=None).fit(x, y, verbose=0), ValueError, "compiled with a loss"),
         (lambda: fr.Sequential([fr.Dense(1)]).fit(x, y), ValueError, "compiled first"),
         (lambda: model.fit(x), ValueError, "y must be given"),
+        (lambda: model.train_on_batch(x), ValueError, "y must be given"),
+        (lambda: model.fit(iter([x]), verbose=0), ValueError, "y must be given"),
+        (lambda: model.evaluate(iter([x])), ValueError, "y must be given"),
         (lambda: model.fit(x, y[:-1]), ValueError, "y must be of 50 samples, as x is, got 49"),
         (lambda: model.fit(x, y, sample_weight=[1.0]), ValueError, "sample_weight must be of 50 samples"),
         (

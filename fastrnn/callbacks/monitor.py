@@ -21,7 +21,7 @@ class Monitor(Callback):
         value = (logs or {}).get(self.monitor)
         if value is None:
             there = ", ".join(logs or {})
-            warnings.warn(f"{type(self).__name__} monitors {self.monitor}, but there is only {there}", stacklevel=4)
+            warnings.warn(f"{type(self).__name__} monitors {self.monitor}, but there is only {there}", stacklevel=6)
         return value
 
     def _improves(self, current: float, best: float | None) -> bool:

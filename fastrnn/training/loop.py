@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastrnn.sequential import Sequential
 
 _NO_BATCHES = "x gave no batches: there are no samples, or it is an iterator that is used up"
+_NO_TRUTH = "y must be given, in batches as (x, y) or (x, y, sample_weight)"
 _BLOCK = 2**17  # values of the input that a batch of a prediction has at most, if there are no states
 
 
@@ -64,7 +65,10 @@ class Stepper:
         self._stateful = [
             layer for top in model.layers for layer in (top, *top._leaves()) if getattr(layer, "stateful", False)
         ]
-        self.optimizer.prepare(self.parameters.weight_buffers)
+        try:
+            self.optimizer.prepare(self.parameters.weight_buffers)
+        except ValueError as error:
+            raise ValueError(f"the optimizer has trained other weights: compile the model again ({error})") from None
 
     def step(self, batch: Batch) -> tuple[float, Array, Array | None]:
         """Make one step, and return the loss before it, the prediction and its mask.
@@ -74,7 +78,8 @@ class Stepper:
         states = [layer._states for layer in self._stateful]  # type: ignore[attr-defined] # it is Recurrent
         parameters = self.parameters
         try:
-            assert batch.y is not None
+            if batch.y is None:
+                raise ValueError(_NO_TRUTH)
             done = self.chain.forward(batch.x, batch.mask)
             value, dy = self.loss.step(batch.y, done.y, weight_with_mask(self.loss, batch.weight, done.y, done.mask))
             total = _finite(value + done.penalty, batch)  # before gradients are made of it
@@ -161,7 +166,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the loss and metrics by name."""
     source = _source(model, x, y, sample_weight, None, batch_size, steps, shuffle=False)
-    return _test(model, source.epoch(model, 0), Meter(*model._metrics))
+    return _test(model, source.begin(steps).epoch(model, 0), Meter(*model._metrics))
 
 
 def _test(model: Sequential, data: Iterable[Batch], meter: Meter) -> dict[str, float]:
@@ -171,7 +176,8 @@ def _test(model: Sequential, data: Iterable[Batch], meter: Meter) -> dict[str, f
     batch = None
     for batch in data:
         y, mask, of_outputs = chain.run(batch.x, batch.mask)
-        assert batch.y is not None
+        if batch.y is None:
+            raise ValueError(_NO_TRUTH)
         value = loss.forward(batch.y, y, weight_with_mask(loss, batch.weight, y, mask))[0]
         meter.add(float(value) + of_outputs + of_weights, batch.y, y, batch.weight, mask)
     if batch is None:
@@ -183,7 +189,7 @@ def predict(model: Sequential, x: Any, batch_size: int | None, steps: int | None
     """Return the outputs for all samples."""
     size = batches.positive_size(batch_size, 32)
     stateful = any(getattr(leaf, "stateful", False) for layer in model.layers for leaf in layer._leaves())
-    source = _source(model, x, None, None, None, size, steps, shuffle=False, needs_truth=False)
+    source = _source(model, x, None, None, None, size, steps, shuffle=False, needs_truth=False).begin(steps)
     if source.samples is not None and not stateful and batch_size is None:
         first = source.samples.x.take(slice(0, 1))[0]
         source = source._replace(size=max(size, _BLOCK // max(first.size, 1)))
@@ -242,9 +248,25 @@ class _Source(NamedTuple):
     stream: Any  # of a user's batches, if there are no samples
     steps: int | None  # of an epoch, if known
     class_weight: Mapping[int, float] | None
+    endless: Iterator[Batch] | None = None  # if epochs go on where the last one ended
+
+    def begin(self, steps: int | None) -> _Source:
+        """Return a source of no more than the first batches."""
+        if self.samples is None or steps is None:
+            return self
+        return self._replace(samples=self.samples.part(0, steps * self.size), steps=steps)
+
+    def go_on(self, model: Sequential, steps: int | None) -> _Source:
+        """Return a source of so many batches in each epoch: of all samples, and then of all again."""
+        if self.samples is None or steps is None:
+            return self
+        endless = itertools.chain.from_iterable(self.epoch(model, epoch) for epoch in itertools.count())
+        return self._replace(endless=endless, steps=steps)
 
     def epoch(self, model: Sequential, epoch: int) -> Iterable[Batch]:
         """Return the batches of an epoch."""
+        if self.endless is not None:
+            return itertools.islice(self.endless, self.steps)
         if self.samples is not None:
             order = model._generator().permutation(len(self.samples.x)) if self.shuffle else None
             return self.samples.batches(self.size, order)
@@ -269,21 +291,22 @@ def _sources(model: Sequential, plan: Plan) -> tuple[_Source, _Source | None]:
     size = batches.positive_size(plan.validation_batch_size, plan.batch_size)
     if plan.validation_data is not None:
         x, y, weight = _validation_parts(plan.validation_data)
-        return source, _source(model, x, y, weight, None, size, plan.validation_steps, shuffle=False)
+        tested = _source(model, x, y, weight, None, size, plan.validation_steps, shuffle=False)
+        return source.go_on(model, plan.steps_per_epoch), tested.begin(plan.validation_steps)
     if not plan.validation_split:
-        return source, None
+        return source.go_on(model, plan.steps_per_epoch), None
     if source.samples is None:
         raise ValueError("validation_split needs all samples at once, got an iterable of batches")
     n = len(source.samples.x)
     split = math.floor(n * (1.0 - plan.validation_split))
     if split in (0, n):
         raise ValueError(f"validation_split must leave samples on both sides, got {plan.validation_split!r} of {n}")
-    tested = source.samples.part(split, n)
+    last = source.samples.part(split, n)
     if plan.class_weight is not None:
-        tested = tested._replace(weight=None)  # classes have weights in training only
-    held_out = source._replace(samples=tested, size=size, shuffle=False)
+        last = last._replace(weight=None)  # classes have weights in training only
+    held_out = source._replace(samples=last, size=size, shuffle=False)
     training = source._replace(samples=source.samples.part(0, split), steps=batches.count(split, plan.batch_size))
-    return training, held_out
+    return training.go_on(model, plan.steps_per_epoch), held_out.begin(plan.validation_steps)
 
 
 def _validation_parts(given: Any) -> tuple[Any, Any, Any]:
