@@ -95,7 +95,9 @@ class _RNN(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def _sequences(self, X: Any, reset: bool) -> Any:
         """Take X in any of its forms as an array (n, time, features), or as a list of arrays (time, features)."""
-        ragged = _as_ragged(X)
+        ragged = _as_ragged(X, even_if_equal=not reset and getattr(self, "_takes_lists", False))
+        if reset:
+            self._takes_lists = ragged is not None
         if ragged is not None:
             found = [check_array(x, dtype=[np.float64, np.float32], ensure_min_samples=0) for x in ragged]
             self._set_features(found[0].shape[1], reset)
@@ -398,13 +400,17 @@ class RNNRegressor(RegressorMixin, _RNN):  # type: ignore[misc] # scikit-learn h
         return "mean_squared_error"
 
 
-def _as_ragged(X: Any) -> list[Any] | None:
-    """Return the sequences, if X is a list of arrays (time, features), or of numbers in unequal numbers."""
+def _as_ragged(X: Any, even_if_equal: bool) -> list[Any] | None:
+    """Return the sequences, if X is a list of arrays (time, features), or of numbers in unequal numbers.
+
+    Equal numbers are a row of a table, unless the estimator has learned from lists: they are equal by chance then.
+    """
     if not isinstance(X, list | tuple) or not X:
         return None
     if all(isinstance(x, np.ndarray) and x.ndim == 2 for x in X):
         return list(X)
-    if all(isinstance(x, list | tuple | np.ndarray) and np.ndim(x) == 1 for x in X) and len({len(x) for x in X}) > 1:
+    are_rows = all(isinstance(x, list | tuple | np.ndarray) and np.ndim(x) == 1 for x in X)
+    if are_rows and (even_if_equal or len({len(x) for x in X}) > 1):
         return [np.asarray(x).reshape(-1, 1) for x in X]
     return None
 

@@ -166,3 +166,15 @@ def test_wrong_data():
         RNNClassifier().predict(X)
     with pytest.raises(ValueError, match="dim 3"):
         RNNRegressor().fit(X, np.zeros((80, 2, 2)))
+
+
+def test_lists_that_are_equally_long_by_chance():
+    sequences = [[1.0], [0.0, 1.0], [1.0, 1.0, 0.0], [0.0]] * 3
+    model = RNNClassifier(2, epochs=2, random_state=0).fit(sequences, [1, 0, 1, 0] * 3)
+    every = model.predict_proba(sequences)
+    for rows in ([1, 5], [2], [0, 3]):
+        some = model.predict_proba([sequences[i] for i in rows])
+        np.testing.assert_allclose(some, every[rows], rtol=1e-6)
+    model.fit(np.zeros((4, 5)), [0, 1, 0, 1])  # a table again: five steps
+    with pytest.raises(ValueError, match="expecting 5 features"):
+        model.predict(sequences[2:3])
