@@ -28,7 +28,7 @@ class Monitor(Callback):
         if best is None:
             return True
         goes_up = self.mode == "max" or (self.mode == "auto" and _is_better_large(self.monitor))
-        return current > best + self.min_delta if goes_up else current < best - self.min_delta
+        return current - self.min_delta > best if goes_up else current + self.min_delta < best
 
 
 def _is_better_large(name: str) -> bool:
