@@ -81,7 +81,12 @@ def train(library: str, cell: str, mask_zero: bool, rounds: int) -> dict[str, An
         predictions.append(time.perf_counter() - begin)
     _, *epochs = (end - begin for begin, end in zip(marks[::2], marks[1::2], strict=True))
     scale = BATCHES / TIMED_BATCHES[library]
-    return {"loss": loss, "epoch": min(epochs) * scale, "predict": min(predictions) * scale, "version": version}
+    result = {"loss": loss, "epoch": min(epochs) * scale, "predict": min(predictions) * scale, "version": version}
+    if library == "fastrnn":
+        from .step import profile
+
+        result["parts"] = profile(model, 1 + rounds, x[some], y[some], **settings)
+    return result
 
 
 def measure(file: Path, rounds: int, machine: str | None = None) -> None:
@@ -96,7 +101,7 @@ def measure(file: Path, rounds: int, machine: str | None = None) -> None:
             if not np.allclose(list(losses.values()), losses["fastrnn"], rtol=1e-4):
                 raise ArithmeticError(f"{cell}: the losses are {losses}")
             seconds = {kind: {name: result[kind] for name, result in found.items()} for kind in ("epoch", "predict")}
-            rows.append({"cell": cell, "mask_zero": mask_zero, **seconds})
+            rows.append({"cell": cell, "mask_zero": mask_zero, **seconds, "parts": found["fastrnn"]["parts"]})
             print(json.dumps(rows[-1]), flush=True)
     file.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 

@@ -14,7 +14,7 @@ from fastrnn._bench.command import duration, load, mean
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
 
-from . import models
+from . import models, step
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -65,6 +65,14 @@ MODELS = """\
 `{model}`, and the same with other layers, on {samples} sequences of {steps} token ids: RMSprop, batches of {batch},
 {threads}. *epoch* is the best but the first, which compiles{scaled}. *predict* has batches of 1,000. Everybody starts
 from the same weights, gets the same batches and finds the same loss. {versions}.
+
+"""
+
+
+PARTS_OF_EPOCH = """
+Where the time of fastrnn's epochs goes, in an epoch that is timed piece by piece: the layers forward and back, of which
+*core* is compiled time loops; the loss; the optimizer; and the loop around them all, from drawing a batch to
+adding up its loss.
 
 """
 
@@ -147,9 +155,8 @@ def training(about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
             best = min(seconds, key=seconds.__getitem__)
             texts = {name: duration(s) if name != best else f"**{duration(s)}**" for name, s in seconds.items()}
             ahead = min(s for name, s in seconds.items() if name != "fastrnn") / seconds["fastrnn"]
-            layer = LAYERS[row["cell"]] + (", mask_zero" if row["mask_zero"] else "")
             last = ratio(ahead) if ahead >= 1 else f"**{ratio(ahead)}, lost**"
-            lines.append([kind, layer, *(texts.get(name, "") for name in there), last])
+            lines.append([kind, name_of(row), *(texts.get(name, "") for name in there), last])
     scaled = [
         f"{models.TIMED_BATCHES[name]} batches on {models.LIBRARIES[name]}"
         for name in there
@@ -164,7 +171,24 @@ def training(about: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
         scaled=f"; {' and '.join(scaled)} were timed, and that scaled" if scaled else "",
         versions="; ".join(f"{models.LIBRARIES[name]}: {about['versions'][name]}" for name in there),
     )
-    return how + table(["", "layer", *(models.LIBRARIES[name] for name in there), "ahead"], lines)
+    return how + table(["", "layer", *(models.LIBRARIES[name] for name in there), "ahead"], lines) + epochs(rows)
+
+
+def epochs(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a table of the parts of fastrnn's epochs."""
+    lines = []
+    for row in rows:
+        seconds = row["parts"]
+        whole = seconds["epoch"]
+        rest = whole - seconds["layers"] - seconds["loss"] - seconds["optimizer"]
+        shares = [f"{part / whole:.1%}" for part in (*(seconds[name] for name in step.PARTS), rest)]
+        lines.append([name_of(row), duration(whole), *shares])
+    return PARTS_OF_EPOCH + table(["layer", "epoch", "layers", "core", "loss", "optimizer", "loop"], lines, left=1)
+
+
+def name_of(row: dict[str, Any]) -> str:
+    """Say which layer a model has."""
+    return LAYERS[row["cell"]] + (", mask_zero" if row["mask_zero"] else "")
 
 
 def count(n: int) -> str:

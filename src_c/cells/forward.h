@@ -2,8 +2,7 @@
  *
  * A chunk of time that fits the cache is first projected, x wx + b for all its tokens in one product; then the cell
  * computes step after step from that. If a step has enough rows and the weights are small, a cell may compute both
- * products at once instead. With a
- * mask, a step's rows need not be at the same step. Of tokens that come as ids the
+ * products at once instead. With a mask, a step's rows need not be at the same step. Of tokens that come as ids the
  * projections are there already, rows of a table. */
 #ifndef FRNN_CELLS_FORWARD_H
 #define FRNN_CELLS_FORWARD_H
