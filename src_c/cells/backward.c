@@ -65,13 +65,10 @@ static char *dx_at(const frnn_backward *g, size_t b, size_t step) {
     return (char *)g->gradients->dx + (b * plan->T + frnn_time_of(plan, step)) * plan->I * plan->kernels->size;
 }
 
-/* Shorter rows come in the lines of their neighbors. */
-enum { FETCHED_BYTES = 256 };
-
 void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *s) {
     const size_t size = g->plan->kernels->size, offset = s->share.columns.first * size;
     const size_t bytes = (s->share.columns.last - s->share.columns.first) * size;
-    if (bytes < FETCHED_BYTES) return;
+    if (bytes < FRNN_FETCHED_BYTES) return;
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
         if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);

@@ -129,13 +129,6 @@ int frnn_gated_multiply(const frnn_gated_forward *f, frnn_team *team, size_t mem
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t, void *const *to);
 
-/* For some rows that are asked for while the products of a step of n compute. */
-static inline frnn_ahead frnn_gated_ahead(const frnn_plan *plan, frnn_range rows, size_t n) {
-    const frnn_kernels *k = plan->kernels;
-    const size_t count = rows.last - rows.first, tiles = frnn_panels(k, plan->H) * ((n + k->tile - 1) / k->tile);
-    return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
-}
-
 /* Asks for what the steps before will read, unless the products are to do that. To be called when the step's equations have
  * read what they need, and before a product that takes its time. */
 void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows);

@@ -137,7 +137,7 @@ static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s
     const frnn_tape *tape = g->common.tape;
     const size_t size = plan->kernels->size, row = plan->H * size, first = s->share.rows.first;
     const size_t token = frnn_pitch(plan, g->cell->kept * plan->H) * size;
-    frnn_ahead a = frnn_gated_ahead(plan, s->share.rows, s->n);
+    frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     if (s->step >= 1) {
         a.next = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token,
         a.end = a.next + a.count * token;

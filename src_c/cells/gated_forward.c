@@ -243,7 +243,7 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     const frnn_plan *plan = f->common.plan;
     const frnn_tape *tape = f->common.tape;
     const size_t size = plan->kernels->size, first = s->share.rows.first, next = s->step + 1;
-    frnn_ahead a = frnn_gated_ahead(plan, s->share.rows, s->n);
+    frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     if (next == plan->T) return a;
     if (tape->gates)
         a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;

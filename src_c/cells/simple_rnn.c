@@ -204,6 +204,21 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     return g;
 }
 
+/* What a step's product is to ask for: what the step before it will read, and this one's x for the sums. */
+static frnn_ahead ahead_of(const frnn_backward *g, const frnn_back_step *s) {
+    const frnn_plan *plan = g->plan;
+    const frnn_gradients *out = g->gradients;
+    const frnn_tape *tape = g->tape;
+    const size_t size = plan->kernels->size, row = plan->H * size, first = s->share.rows.first, step = s->step;
+    frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
+    if (step >= 1 && out->dy)
+        a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, step - 1), out->dy_batch, row};
+    if (step >= 2) a.rows[1] = (struct frnn_ahead_rows){frnn_y_at(tape, first, step - 2), tape->y_batch, row};
+    if (plan->I)
+        a.rows[2] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, step), tape->x_batch, plan->I * size};
+    return a;
+}
+
 /* dz = (dy + dh) act'(z), then dh = dz wh^T. */
 static int step_back(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                      const void *cell) {
@@ -211,7 +226,10 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
-    frnn_fetch_ahead(g, s);
+    const int many = plan->B > FRNN_MOST_ROWS && row >= FRNN_FETCHED_BYTES; /* all of this comes from memory */
+    const int asks = many && !s->share.together && !g->tape->mask;
+    frnn_ahead ahead = asks ? ahead_of(g, s) : (frnn_ahead){0};
+    if (!asks) frnn_fetch_ahead(g, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
         s->dy[i] = frnn_dy_at(g->gradients, b, step);
@@ -236,6 +254,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
                                      .first = s->share.panels.first,
                                      .last = s->share.panels.last,
                                      .activation = FRNN_LINEAR,
+                                     .ahead = asks ? &ahead : NULL,
                                      .backwards = s->step % 2}))
         return 1;
     for (size_t i = 0; i < s->n && g->tape->dropout; i++)

@@ -32,6 +32,13 @@ typedef struct frnn_share {
 /* may_split_columns: 0 forces the first way. */
 frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns);
 
+/* For some rows that are asked for while the products of a step of n compute. */
+static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, size_t n) {
+    const frnn_kernels *k = plan->kernels;
+    const size_t count = rows.last - rows.first, tiles = frnn_panels(k, plan->H) * ((n + k->tile - 1) / k->tile);
+    return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
+}
+
 /* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.
  * Nonzero: the team is stopping. */
 int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product);
