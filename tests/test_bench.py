@@ -163,11 +163,16 @@ def test_whole_models(monkeypatch):
     assert found["version"] == __version__
     assert 0 < found["loss"] < 10
     assert found["epoch"] > 0 and found["predict"] > 0
+    parts = found["parts"]
+    assert 0 < parts["core"] < parts["layers"] < parts["layers"] + parts["loss"] + parts["optimizer"] < parts["epoch"]
+    assert _core.forward.__name__ == "forward"  # what was timed is as it was
     about = {"cpus": 2, "versions": {"fastrnn": "0", "jax": "1"}}
     row = {"cell": "rnn", "mask_zero": True, "epoch": {"fastrnn": 0.2, "jax": 0.1}}
+    row["parts"] = {"epoch": 0.2, "layers": 0.16, "core": 0.1, "loss": 0.01, "optimizer": 0.01}
     text = report.training(about, [{**row, "predict": {"fastrnn": 0.1, "jax": 0.3}}])
     assert "| epoch | SimpleRNN, mask_zero | 200 ms | **100 ms** | **0.50, lost** |" in text
     assert "| predict | SimpleRNN, mask_zero | **100 ms** | 300 ms | 3.00 |" in text
+    assert "| SimpleRNN, mask_zero | 200 ms | 80.0% | 50.0% | 5.0% | 5.0% | 10.0% |" in text
     assert "**200 ms**; Keras on JAX 100 ms." in report.epoch(about, [row])
 
 
