@@ -598,7 +598,7 @@ try:
 except KeyboardInterrupt:
     steps = trained.optimizer.iterations
     same = [np.array_equal(a, b) for a, b in zip(trained.get_weights(), twin_after(steps).get_weights(), strict=True)]
-    print("as after a whole step" if steps > 4 and all(same) else f"after step {steps}: {same}")
+    print("as after a whole step" if steps >= 4 and all(same) else f"after step {steps}: {same}")
 """
 
 
