@@ -60,6 +60,9 @@ static void sit_down(frnn_seats *s, size_t i) {
     s->end[i] = s->now;
 }
 
+/* Active steps of a row in the queue, before anybody sits. */
+static size_t length(const frnn_seats *s, size_t i) { return s->end[s->queue[i] - s->rows.first]; }
+
 /* As many seats as keep all busy until the longest row is done, or one less if that takes hardly more time. */
 static size_t seats_for(size_t total, size_t longest) {
     const size_t seats = total / longest;
@@ -84,6 +87,8 @@ frnn_seats frnn_take_seats(const frnn_seats *all, size_t member, frnn_range rows
     }
     for (size_t i = 0; i < n; i++) s.queue[s.counts[s.end[i]]++] = rows.first + i;
     s.n = frnn_least(seats_for(total, longest), n);
+    /* Of one row more than there are seats, two share one: they must not take much longer than the longest. */
+    while (s.n < n && length(&s, s.n - 1) + length(&s, s.n) > longest + longest / 16) s.n++;
     while (s.called < s.n) sit_down(&s, s.called);
     return s;
 }
