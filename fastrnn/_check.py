@@ -130,25 +130,23 @@ def weights(
 
 def positive_integer(name: str, value: Any) -> int:
     """Return value as an int above 0."""
+    return _integer(value, 1, f"{name} must be a positive integer")
+
+
+def count(name: str, value: Any) -> int:
+    """Return value as an int of at least 0."""
+    return _integer(value, 0, f"{name} must be a whole number of at least 0")
+
+
+def _integer(value: Any, least: int, wanted: str) -> int:
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a positive integer, got {value!r}") from None
-    if number <= 0:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return number
-
-
-def count(name: str, value: Any) -> int:
-    """Return value as an int of at least 0."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number of at least 0, got {value!r}") from None
-    if number < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+        raise TypeError(f"{wanted}, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{wanted}, got {value!r}")
     return number
 
 
@@ -161,15 +159,7 @@ def sizes(name: str, value: Any) -> tuple[int | None, ...]:
 
 def seed(value: Any) -> int | None:
     """Return value as an int of at least 0, or None."""
-    if value is None:
-        return None
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"seed must be a non-negative integer or None, got {value!r}") from None
-    if number < 0:
-        raise ValueError(f"seed must be a non-negative integer or None, got {value!r}")
-    return number
+    return None if value is None else _integer(value, 0, "seed must be a non-negative integer or None")
 
 
 def number(name: str, value: Any, below: float = math.inf) -> float:

@@ -1,9 +1,9 @@
 /* Masked batches: which rows take part in a step.
  *
- * Rows do not need each other, so they need not be at the same step either. A chunk's steps have fewer seats than there are
- * rows: a row takes one, uses it for all of its active steps, one after the other, and leaves it to the next. The longest
- * rows come first, so that the seats are empty at about the same time. With half of the tokens masked there are half as
- * many seats, and hardly ever an empty one, whatever the mask is like. */
+ * Rows do not need each other, so they need not be at the same step either. A row takes a seat of a chunk's steps, uses it
+ * for all of its active steps, one after the other, and leaves it to the next. Rows of different lengths fill about as many
+ * seats as there are active tokens at a step; the longest come first, so that the seats are empty at about the same time.
+ * Rows that are all nearly as long have a seat each, for two in one would take twice as many steps. */
 #ifndef FRNN_CELLS_SEATS_H
 #define FRNN_CELLS_SEATS_H
 
