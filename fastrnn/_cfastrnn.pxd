@@ -81,6 +81,16 @@ cdef extern from "fastrnn.h" nogil:
         double rate, decay, beta_1, beta_2, epsilon
         int nesterov
 
+    ctypedef struct frnn_dense:
+        const void *x
+        const void *w
+        const void *b
+        void *y
+        const void *dy
+        void *dx
+        void *dw
+        void *db
+
     ctypedef struct frnn_cell:
         size_t gates
         frnn_status (*prepared_size)(const frnn_plan *plan, size_t *bytes) noexcept nogil
@@ -129,5 +139,9 @@ cdef extern from "fastrnn.h" nogil:
         double (*multiply_adds)(const frnn_kernels *kernels, size_t times) noexcept nogil
         frnn_status (*descend)(const frnn_kernels *kernels, frnn_optimizer optimizer,
                                const frnn_descent *descent) noexcept nogil
+        frnn_status (*dense_scratch_size)(const frnn_plan *plan, const frnn_dense *dense,
+                                          size_t *bytes) noexcept nogil
+        frnn_status (*dense_forward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
+        frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
 
     const frnn_api *frnn_get_api() noexcept

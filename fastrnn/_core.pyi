@@ -200,3 +200,18 @@ def backward_steps(weights: Weights, batch: int) -> int:
     A sequence that is cut at multiples of it, its segments taken last to first with `accumulate` in all calls but the
     first, gives the same bits as in one call.
     """
+
+def dense_forward(x: _Array, w: _Array, b: _Array | None, y: _Array, activation: str) -> None:
+    """Write y = activation(x w + b): x (n, I), w (I, H), b (H,), y (n, H)."""
+
+def dense_backward(
+    x: _Array,
+    w: _Array,
+    y: _Array | None,
+    dy: _Array,
+    dx: _Array | None,
+    dw: _Array,
+    db: _Array | None,
+    activation: str,
+) -> None:
+    """Turn the gradient of y into those of x, w and b, as far as they are given."""

@@ -64,6 +64,7 @@ include "_blocks.pxi"
 include "_arrays.pxi"
 include "_weights.pxi"
 include "_training.pxi"
+include "_dense.pxi"
 
 
 cdef struct call:

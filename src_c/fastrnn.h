@@ -107,6 +107,18 @@ typedef struct frnn_descent {
     int nesterov;
 } frnn_descent;
 
+/* A dense layer, y = act(x w + b), for B rows. All arrays are dense and do not overlap. */
+typedef struct frnn_dense {
+    const void *x;  /* (B, I) */
+    const void *w;  /* (I, H) */
+    const void *b;  /* (H,), or NULL */
+    void *y;        /* (B, H); the way back needs none if the activation is linear */
+    const void *dy; /* (B, H); this and what follows are for the way back */
+    void *dx;       /* (B, I), or NULL if not wanted */
+    void *dw;       /* (I, H); NULL: forward */
+    void *db;       /* (H,), or NULL if not wanted */
+} frnn_dense;
+
 /* What a kind of layer can do. `gates` is 1 for SimpleRNN, 3 (z, r, h) for GRU, 4 (i, f, c, o) for LSTM, and all
  * matrices of weights hold the gates side by side: wx (I, gates * H), wh (H, gates * H). */
 typedef struct frnn_cell {
@@ -181,6 +193,12 @@ typedef struct frnn_api {
 
     /* One step. */
     frnn_status (*descend)(const frnn_kernels *kernels, frnn_optimizer optimizer, const frnn_descent *descent);
+
+    /* A dense layer: y from x, w and b; and dx, dw and db from x, w, y and dy. Uses the plan's kernels, B, I, H, activation,
+     * threads and poll. */
+    frnn_status (*dense_scratch_size)(const frnn_plan *plan, const frnn_dense *dense, size_t *bytes);
+    frnn_status (*dense_forward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch);
+    frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch);
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

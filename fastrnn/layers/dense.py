@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, _core, constraints, initializers, regularizers
+from fastrnn import _check, constraints, initializers, regularizers
 from fastrnn._check import Array
-from fastrnn._products import product, transposed_product
 from fastrnn.constraints import ConstraintLike
 from fastrnn.functional import Gradients
 from fastrnn.functional._call import ACTIVATIONS as RECURRENT_ACTIVATIONS
+from fastrnn.functional._dense import dense, dense_backward
 from fastrnn.initializers import InitializerLike
 from fastrnn.layers.base import Layer, Weight, WeightSpecs
 from fastrnn.regularizers import RegularizerLike
@@ -81,11 +81,6 @@ class Dense(Layer):
     ------
     TypeError, ValueError
         If an argument has the wrong type or is out of range.
-
-    Notes
-    -----
-    The products are NumPy's, and so are the threads of large ones: those of its BLAS, which `fastrnn.set_num_threads`
-    does not set.
 
     Examples
     --------
@@ -211,14 +206,14 @@ class Dense(Layer):
             If `dy` does not hold real numbers or has the wrong shape.
         """
         x, kernel, y, activation = tape
-        if not (type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape):
+        if not (type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape and dy.flags.carray):
             dy = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
-        dz = _activation_backward(activation, dy, y).reshape(-1, y.shape[-1])
-        dweights = [transposed_product(x.reshape(-1, x.shape[-1]), dz)]
-        if self.use_bias:
-            dweights.append(np.add.reduce(dz, axis=0))
-        dx = product(dz, kernel.T).reshape(x.shape) if need_dx else None
-        return Gradients(dx, None, dweights)
+        if activation == "softmax":
+            dy = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+        dx, *dweights = dense_backward(
+            _rows(x), kernel, _rows(y), _rows(dy), _of_core(activation), need_dx, self.use_bias
+        )
+        return Gradients(None if dx is None else dx.reshape(x.shape), None, [dw for dw in dweights if dw is not None])
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of the output for an input of this shape, in which None stands for any size."""
@@ -256,39 +251,27 @@ class Dense(Layer):
         return found
 
     def _output(self, x: Array, kernel: Array) -> Array:
-        z = product(x if x.ndim == 2 else x.reshape(-1, x.shape[-1]), kernel)
-        if self.use_bias:
-            z += self._arrays["bias"]
-        _activate(self.activation, z)
-        return z.reshape(*x.shape[:-1], self.units)
+        y = dense(_rows(x), kernel, self._arrays["bias"] if self.use_bias else None, _of_core(self.activation))
+        if self.activation == "softmax":
+            _softmax(y)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.units)
 
 
 def _axes(ndim: int, last: str) -> tuple[str, ...]:
     return ("batch", *["..."] * (ndim - 2), last)
 
 
-def _activate(activation: str, z: Array) -> None:
-    """Apply the activation in place; a softmax is over the last axis. No exp can overflow."""
-    if activation == "relu":
-        np.maximum(z, 0.0, out=z)
-    elif activation in ("tanh", "sigmoid"):
-        flat = z.reshape(-1)
-        _core.activate(activation, flat, flat)
-    elif activation == "softmax":
-        z -= z.max(axis=-1, keepdims=True)
-        np.exp(z, out=z)
-        z /= z.sum(axis=-1, keepdims=True)
+def _rows(array: Array) -> Array:
+    return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])
 
 
-def _activation_backward(activation: str, dy: Array, y: Array) -> Array:
-    """Return the gradient before the activation from the one behind it and the output."""
-    dz: Array = dy
-    if activation == "relu":
-        dz = dy * (y > 0.0)
-    elif activation == "tanh":
-        dz = dy * (1.0 - y * y)
-    elif activation == "sigmoid":
-        dz = dy * (y * (1.0 - y))
-    elif activation == "softmax":
-        dz = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-    return dz
+def _of_core(activation: str) -> str:
+    """Return what the core applies: a softmax, which is not element by element, is for NumPy."""
+    return "linear" if activation == "softmax" else activation
+
+
+def _softmax(z: Array) -> None:
+    """Apply the softmax over the last axis in place; no exp can overflow."""
+    z -= z.max(axis=-1, keepdims=True)
+    np.exp(z, out=z)
+    z /= z.sum(axis=-1, keepdims=True)

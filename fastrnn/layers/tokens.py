@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
-from fastrnn._products import product, transposed_product
+from fastrnn.functional._dense import dense, dense_backward
 from fastrnn.functional._tape import Gradients, Projected
 from fastrnn.functional._tape import backward as backward_through_time
 
@@ -101,17 +101,19 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
         assert of_tokens is not None
         factor = np.take_along_axis(of_tokens, ids, axis=1).reshape(-1, 1)
         dropout = lambda batch: (None, of_states)  # noqa: E731
+    bias = _input_bias(layer) if layer.use_bias else None
     if table is not None:
-        rows = product(table, kernel)
-    elif factor is None and ids.size > V:
-        rows = kernel.copy()
-    else:  # every token gets a row of its own
-        rows = _take(kernel, ids.reshape(-1))
-        ids = np.arange(ids.size, dtype=np.intp).reshape(ids.shape)
-        if factor is not None:
-            rows *= factor
-    if layer.use_bias:
-        rows += _input_bias(layer)
+        rows = dense(table, kernel, bias)
+    else:
+        if factor is None and ids.size > V:
+            rows = kernel.copy()
+        else:  # every token gets a row of its own
+            rows = _take(kernel, ids.reshape(-1))
+            ids = np.arange(ids.size, dtype=np.intp).reshape(ids.shape)
+            if factor is not None:
+                rows *= factor
+        if bias is not None:
+            rows += bias
     return _Gathered(Projected(ids, rows), _prepare(layer), dropout, kernel if table is None else kernel.copy(), factor)
 
 
@@ -131,8 +133,8 @@ def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) 
         drows = add_rows(ids, drows, V)
     if table is None:
         return Gradients(None, gradients.dinitial_state, [drows, *gradients.weights[1:]])
-    dtable = product(drows, kernel.T) if need_dx else None
-    return Gradients(dtable, gradients.dinitial_state, [transposed_product(table, drows), *gradients.weights[1:]])
+    dtable, dkernel, _ = dense_backward(table, kernel, None, drows, need_dx=need_dx, need_dbias=False)
+    return Gradients(dtable, gradients.dinitial_state, [dkernel, *gradients.weights[1:]])
 
 
 def add_rows(ids: Array, rows: Array, vocabulary: int) -> Array:

@@ -1,3 +1,4 @@
+#include "cells/dense.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "cells/simple_rnn.h"
@@ -53,6 +54,9 @@ static const frnn_api api = {
     .lstm = &frnn_lstm,
     .multiply_adds = multiply_adds,
     .descend = descend,
+    .dense_scratch_size = frnn_dense_scratch_size,
+    .dense_forward = frnn_dense_forward,
+    .dense_backward = frnn_dense_backward,
 };
 
 const frnn_api *frnn_get_api(void) { return &api; }

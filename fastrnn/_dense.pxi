@@ -1,0 +1,70 @@
+# The dense layer.
+
+cdef int run_dense(frnn_plan *plan, const frnn_dense *dense) except -1:
+    cdef size_t[ROOM] room
+    cdef size_t bytes
+    cdef void *scratch = <void *> ((<uintptr_t> room + 63) // 64 * 64)
+    cdef block allocated
+    cdef frnn_status status
+    cdef frnn_status (*run)(const frnn_plan *, const frnn_dense *, void *) noexcept nogil
+    run = api.dense_forward if dense.dw == NULL else api.dense_backward
+    plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
+    plan.poll = poll
+    check(api.dense_scratch_size(plan, dense, &bytes))
+    allocated.memory = NULL
+    if bytes > sizeof(room) - 64:
+        allocate(&allocated, bytes)
+        scratch = allocated.memory
+    if <double> plan.B * <double> plan.I * <double> plan.H <= SHORT:
+        status = run(plan, dense, scratch)
+    else:
+        with nogil:
+            status = run(plan, dense, scratch)
+    give_back(&allocated)
+    return check(status)
+
+
+cdef int open_dense(frnn_plan *plan, frnn_dense *dense, arrays *a, x, w, y, access mode, str activation) except -1:
+    # What both ways have in common. The types and sizes are those of w.
+    cdef Py_ssize_t[2] shape = [-1, -1]
+    cdef Py_buffer *view
+    memset(plan, 0, sizeof(plan[0]))
+    memset(dense, 0, sizeof(dense[0]))
+    view = take(a, w, "w", READ, 2, shape)
+    dense.w, plan.I, plan.H = view.buf, view.shape[0], view.shape[1]
+    shape[1] = plan.I
+    view = take(a, x, "x", READ, 2, shape)
+    dense.x, plan.B = view.buf, view.shape[0]
+    dense.y = matrix(a, y, "y", mode, plan.B, plan.H)
+    plan.kernels = api.kernels(isa, FRNN_F64 if a.code == c"d" else FRNN_F32)
+    plan.activation = ACTIVATIONS[activation]
+    return 0
+
+
+def dense_forward(x not None, w not None, b, y not None, str activation):
+    cdef arrays a
+    cdef frnn_plan plan
+    cdef frnn_dense dense
+    begin_like(&a, w)
+    try:
+        open_dense(&plan, &dense, &a, x, w, y, WRITE, activation)
+        dense.b = vector(&a, b, "b", READ, plan.H)
+        run_dense(&plan, &dense)
+    finally:
+        release(&a)
+
+
+def dense_backward(x not None, w not None, y, dy not None, dx, dw not None, db, str activation):
+    cdef arrays a
+    cdef frnn_plan plan
+    cdef frnn_dense dense
+    begin_like(&a, w)
+    try:
+        open_dense(&plan, &dense, &a, x, w, y, READ, activation)
+        dense.dy = matrix(&a, dy, "dy", READ, plan.B, plan.H)
+        dense.dx = matrix(&a, dx, "dx", WRITE, plan.B, plan.I)
+        dense.dw = matrix(&a, dw, "dw", WRITE, plan.I, plan.H)
+        dense.db = vector(&a, db, "db", WRITE, plan.H)
+        run_dense(&plan, &dense)
+    finally:
+        release(&a)
