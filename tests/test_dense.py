@@ -10,7 +10,7 @@ from layouts import LAYOUTS
 from tolerance import assert_close, largest, unit_roundoff
 
 import fastrnn
-from fastrnn import Dense
+from fastrnn import Dense, _core
 
 ACTIVATIONS = ["linear", "relu", "tanh", "sigmoid", "softmax"]
 SHAPES = [(1, 1), (5, 4), (3, 7, 4), (2, 3, 2, 4)]
@@ -185,6 +185,43 @@ def test_layouts_give_the_same_bits(layout, shape):
     got = layer.backward(LAYOUTS[layout](dy), tape)
     for a, b in zip([got_y, got.dx, *got.weights], [y, want.dx, *want.weights], strict=True):
         np.testing.assert_array_equal(a, b, strict=True)
+
+
+def test_every_instruction_set(isa, threads):
+    """Beside the equation, and with the same bits for any number of threads and of other rows."""
+    layer, x, dy = problem("tanh", (700, 40), units=37)
+    threads(1)
+    y, tape = layer.forward(x)
+    gradients = layer.backward(dy, tape)
+    assert_close(y, equation(x, layer.kernel, layer.bias, "tanh"), output_tolerance(layer, x))
+    np.testing.assert_array_equal(layer(x[3:5]), y[3:5])
+    threads(3)
+    again, tape = layer.forward(x)
+    np.testing.assert_array_equal(again, y)
+    for a, b in zip([gradients.dx, *gradients.weights], [(g := layer.backward(dy, tape)).dx, *g.weights], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+X, W, B, Y = (np.ones(shape, np.float32) for shape in ((2, 3), (3, 4), (4,), (2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ((X[0], W, B, Y), "x must have 2 axes"),
+        ((X[:, 1:], W, B, Y), r"x must have shape \(-1, 3\), got \(2, 2\)"),
+        ((X, W[:, ::2], B, Y), "w must be dense"),
+        ((X, W, B[1:], Y), r"b must have shape \(4,\), got \(3,\)"),
+        ((X, W, B, Y[1:]), r"y must have shape \(2, 4\), got \(1, 4\)"),
+        ((X.astype(float), W, B, Y), "x must have the native element type 'f'"),
+    ],
+)
+def test_the_core_refuses(arrays, message):
+    with pytest.raises(ValueError, match=message):
+        _core.dense_forward(*arrays, "linear")
+    x, w, _, y = arrays
+    with pytest.raises(ValueError, match=message.replace("b must", "db must")):
+        _core.dense_backward(x, w, y, Y, None, W.copy(), arrays[2], "tanh")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "int64", "uint32", "bool", ">f4", ">i2"])

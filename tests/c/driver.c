@@ -39,11 +39,13 @@ int main(int argc, char **argv) {
                 test_activations(kernels, effort);
                 test_simple_rnn(kernels, effort);
                 test_gated(kernels, effort);
+                test_dense(kernels, effort);
             }
             test_threads(kernels, effort);
             test_interruption(kernels);
             test_gated_threads(kernels, effort);
             test_gated_interruption(kernels);
+            test_dense_threads(kernels, effort);
         }
         const size_t checks = checks_passed() - before;
         if (checks)

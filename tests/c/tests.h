@@ -39,5 +39,7 @@ void test_interruption(const frnn_kernels *kernels);
 void test_gated(const frnn_kernels *kernels, effort effort);
 void test_gated_threads(const frnn_kernels *kernels, effort effort);
 void test_gated_interruption(const frnn_kernels *kernels);
+void test_dense(const frnn_kernels *kernels, effort effort);
+void test_dense_threads(const frnn_kernels *kernels, effort effort);
 
 #endif
