@@ -206,14 +206,18 @@ class Dense(Layer):
             If `dy` does not hold real numbers or has the wrong shape.
         """
         x, kernel, y, activation = tape
-        if not (type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape and dy.flags.carray):
-            dy = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
+        dz: Array
+        if type(dy) is np.ndarray and dy.dtype is y.dtype and dy.shape == y.shape and dy.flags.carray:
+            dz = dy  # the usual case, at little cost
+        else:
+            dz = _check.array("dy", dy, y.dtype, _axes(y.ndim, "units"), y.shape)
         if activation == "softmax":
-            dy = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
-        dx, *dweights = dense_backward(
-            _rows(x), kernel, _rows(y), _rows(dy), _of_core(activation), need_dx, self.use_bias
+            dz = y * (dz - (dz * y).sum(axis=-1, keepdims=True))
+        dx, dkernel, dbias = dense_backward(
+            _rows(x), kernel, _rows(y), _rows(dz), _of_core(activation), need_dx, self.use_bias
         )
-        return Gradients(None if dx is None else dx.reshape(x.shape), None, [dw for dw in dweights if dw is not None])
+        dweights = [dkernel] if dbias is None else [dkernel, dbias]
+        return Gradients(None if dx is None else dx.reshape(x.shape), None, dweights)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of the output for an input of this shape, in which None stands for any size."""
