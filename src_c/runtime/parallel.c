@@ -31,16 +31,21 @@ static const double WORTH_A_THREAD = 200e3; /* multiply-adds that take about as 
 static const double PATIENCE = 200e-6, PATIENCE_PER_WORK = 3e-12; /* seconds to wait for members to come */
 static const double WORK_BETWEEN_CLOCKS = 4e6;
 
+/* What everybody reads after each product must not share a line of the cache with what somebody writes then: it would go
+ * to and fro between the processors. Lines are fetched in pairs. */
+enum { TWO_LINES = 128 };
+
 struct frnn_team {
     atomic_size_t size;   /* 0 until it is known who has come */
     atomic_size_t joined; /* who has come, apart from the caller */
     frnn_member_function function;
     void *job;
     const frnn_plan *plan;
-    fenv_t environment;    /* members compute in the caller's floating-point mode */
-    double worked, polled; /* member 0's own: work since the clock was read, when poll was called */
+    fenv_t environment; /* members compute in the caller's floating-point mode */
     atomic_int stopping;
-    atomic_size_t arrived, rounds; /* of the barrier */
+    _Alignas(TWO_LINES) double worked;                 /* member 0's own: work since the clock was read, */
+    double polled;                                     /* when poll was called */
+    _Alignas(TWO_LINES) atomic_size_t arrived, rounds; /* of the barrier */
 };
 
 static struct mailbox {
