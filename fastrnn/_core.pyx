@@ -122,12 +122,20 @@ cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
 
 
 cdef bint are_below(size_t V, size_t n, const intptr_t *ids) noexcept:
-    # Whether all ids are rows of a table.
-    cdef size_t i
-    cdef bint beyond = False
-    for i in range(n):
-        beyond |= <size_t> ids[i] >= V
-    return not beyond
+    # Whether all ids are rows of a table. Below 0 and beyond it, one of these numbers is negative; in four sums, for this
+    # is to be over sooner than a comparison after the other would be.
+    cdef size_t i = 0
+    cdef intptr_t last = <intptr_t> V - 1, a = 0, b = 0, c = 0, d = 0
+    while i + 4 <= n:
+        a |= ids[i] | last - ids[i]
+        b |= ids[i + 1] | last - ids[i + 1]
+        c |= ids[i + 2] | last - ids[i + 2]
+        d |= ids[i + 3] | last - ids[i + 3]
+        i += 4
+    while i < n:
+        a |= ids[i] | last - ids[i]
+        i += 1
+    return (a | b | c | d) >= 0
 
 
 cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, mask, dropout, access mode,
