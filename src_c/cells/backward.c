@@ -47,7 +47,7 @@ void frnn_share_table(frnn_backward *g, size_t width, frnn_layout *l) {
     const size_t tokens = frnn_backward_chunk(plan, width) * plan->B; /* not fewer if time is: bits must not change */
     if (!g->gradients->dtable || g->tape->V > tokens / TOKENS_PER_ROW) return;
     g->table_parts = 2;
-    g->table = frnn_take(l, frnn_times(l, g->tape->V, frnn_times(l, g->gates, plan->H)), plan->kernels->size);
+    g->tables = frnn_take(l, frnn_times(l, 2 * g->gates, frnn_times(l, g->tape->V, plan->H)), plan->kernels->size);
 }
 
 void frnn_begin_backward(const frnn_backward *g) {
@@ -178,7 +178,13 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                         .activation = FRNN_LINEAR});
 }
 
-static char *table_of_part(const frnn_backward *g, size_t part) { return part ? g->table : g->gradients->dtable; }
+/* Bytes of a table, and where a part of the rows adds to. */
+static size_t table_bytes(const frnn_backward *g) {
+    return g->tape->V * g->gates * g->plan->H * g->plan->kernels->size;
+}
+static char *table_of_part(const frnn_backward *g, size_t part) {
+    return g->table_parts > 1 ? g->tables + part * table_bytes(g) : g->gradients->dtable;
+}
 
 /* Lists where the tokens from `first` on add to, and adds them. */
 static void add_to_table(const frnn_backward *g, const frnn_tokens *t, size_t first) {
@@ -199,28 +205,33 @@ static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member,
         const size_t first = t->n;
         const int adds = g->gradients->dtable && mine.first <= part && part < mine.last;
         if (!all && !adds) continue;
-        list_tokens(g, steps, (frnn_range){rows.first + some.first, rows.first + some.last},
-                    adds ? table_of_part(g, part) : NULL, t);
+        char *const table = adds ? table_of_part(g, part) : NULL;
+        if (adds && g->table_parts > 1) memset(table, 0, table_bytes(g));
+        list_tokens(g, steps, (frnn_range){rows.first + some.first, rows.first + some.last}, table, t);
         if (adds) add_to_table(g, t, first);
     }
 }
 
-/* One member's rows of the tables: zeros, before any tokens are added, */
-static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) {
+/* One member's rows of a table in bytes. */
+static frnn_range table_rows(const frnn_backward *g, frnn_team *team, size_t member) {
     const size_t row = g->gates * g->plan->H * g->plan->kernels->size;
     const frnn_range rows = frnn_part(g->tape->V, frnn_team_size(team), member);
-    const size_t first = rows.first * row, bytes = (rows.last - rows.first) * row;
-    if (!g->gradients->accumulate) memset((char *)g->gradients->dtable + first, 0, bytes);
-    if (g->table_parts > 1) memset(g->table + first, 0, bytes);
+    return (frnn_range){rows.first * row, rows.last * row};
 }
 
-/* and after a chunk their sum in the first one. */
+/* Zeros, before any tokens are added. */
+static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) {
+    const frnn_range mine = table_rows(g, team, member);
+    if (!g->gradients->accumulate) memset((char *)g->gradients->dtable + mine.first, 0, mine.last - mine.first);
+}
+
+/* And after a chunk what the parts of it have added to tables of their own. */
 static void join_tables(const frnn_backward *g, frnn_team *team, size_t member) {
-    const size_t row = g->gates * g->plan->H, size = g->plan->kernels->size;
-    const frnn_range rows = frnn_part(g->tape->V, frnn_team_size(team), member);
-    const size_t first = rows.first * row * size, elements = (rows.last - rows.first) * row;
-    g->plan->kernels->add(elements, 1, g->table + first, 0, (char *)g->gradients->dtable + first);
-    memset(g->table + first, 0, elements * size);
+    const frnn_range mine = table_rows(g, team, member);
+    const frnn_kernels *k = g->plan->kernels;
+    for (size_t part = 0; part < g->table_parts; part++)
+        k->add((mine.last - mine.first) / k->size, 1, table_of_part(g, part) + mine.first, 0,
+               (char *)g->gradients->dtable + mine.first);
 }
 
 /* The gradient of the last states, where that of the initial ones will be. */

@@ -20,10 +20,10 @@ typedef struct frnn_backward {
     size_t group;       /* so many rows of the batch stay with one member */
     size_t steps;       /* of a chunk */
     frnn_place dz;      /* (B, steps, ...) */
-    size_t table_parts; /* the rows of a block add to as many tables, */
-    char *table;        /* the second one, (V, gates * H) */
-    char *zeros;        /* whole panels over the larger of H and I */
-    char *wx_t;         /* (gates * H, I), packed; if dx is wanted */
+    size_t table_parts; /* of the rows of a block; if there are more than one, */
+    char *tables;     /* (table_parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
+    char *zeros;      /* whole panels over the larger of H and I */
+    char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
     size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
     size_t *rows;     /* per member (B,) */
     frnn_seats seats; /* of all members */
