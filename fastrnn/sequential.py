@@ -17,7 +17,7 @@ from fastrnn.losses import Loss, LossLike
 from fastrnn.metrics import MetricLike
 from fastrnn.optimizers import Optimizer
 from fastrnn.optimizers.base import OptimizerLike
-from fastrnn.training import batches, loop
+from fastrnn.training import loop
 from fastrnn.training.chain import Chain
 from fastrnn.training.meter import Meter
 from fastrnn.training.parameters import Parameters
@@ -405,9 +405,9 @@ class Sequential:
             loop.Plan(
                 x=x,
                 y=y,
-                batch_size=batches.positive_size(batch_size, 32),
+                batch_size=_positive("batch_size", batch_size) or 32,
                 epochs=_check.count("epochs", epochs),
-                verbose=verbose,
+                verbose=_verbosity(verbose),
                 callbacks=_listed(callbacks),
                 validation_split=_check.number("validation_split", validation_split, below=1.0),
                 validation_data=validation_data,
@@ -415,9 +415,9 @@ class Sequential:
                 class_weight=class_weight,
                 sample_weight=sample_weight,
                 initial_epoch=_check.count("initial_epoch", initial_epoch),
-                steps_per_epoch=steps_per_epoch,
-                validation_steps=validation_steps,
-                validation_batch_size=validation_batch_size,
+                steps_per_epoch=_positive("steps_per_epoch", steps_per_epoch),
+                validation_steps=_positive("validation_steps", validation_steps),
+                validation_batch_size=_positive("validation_batch_size", validation_batch_size),
                 validation_freq=_check.positive_integer("validation_freq", validation_freq),
             ),
         )
@@ -450,8 +450,10 @@ class Sequential:
         float, list of float, or dict
             The loss, if there are no metrics; else the loss and the metrics in order.
         """
-        logs = loop.evaluate(self, x, y, sample_weight, batches.positive_size(batch_size, 32), steps)
-        if verbose in (1, 2):
+        shown = _verbosity(verbose) in (1, 2)
+        size = _positive("batch_size", batch_size) or 32
+        logs = loop.evaluate(self, x, y, sample_weight, size, _positive("steps", steps))
+        if shown:
             print(" - ".join(f"{name}: {value:.4f}" for name, value in logs.items()))
         if return_dict:
             return logs
@@ -476,7 +478,7 @@ class Sequential:
         ndarray of shape (samples, ...)
             The outputs. Those of unequal sequences, if the model returns sequences, are padded with zeros at the end.
         """
-        return loop.predict(self, x, batch_size, steps)
+        return loop.predict(self, x, _positive("batch_size", batch_size), _positive("steps", steps))
 
     def __call__(self, x: ArrayLike, mask: ArrayLike | None = None, training: bool = False) -> Array:
         """Compute the output for one batch.
@@ -701,3 +703,13 @@ def _listed(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _positive(name: str, value: int | None) -> int | None:
+    return None if value is None else _check.positive_integer(name, value)
+
+
+def _verbosity(value: int | str) -> int | str:
+    if value not in (0, 1, 2, "auto"):
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {value!r}")
+    return value

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrnn import _check
 from fastrnn._check import Array
 
 Rows: TypeAlias = "slice | Array"
@@ -215,8 +214,3 @@ def _some(parts: list[Array]) -> str:
 
 def _is_scalar(value: Any) -> bool:
     return isinstance(value, int | float | str | bytes | np.generic) or value is None
-
-
-def positive_size(value: int | None, default: int) -> int:
-    """Return a batch size."""
-    return default if value is None else _check.positive_integer("batch_size", value)

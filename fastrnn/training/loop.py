@@ -187,7 +187,7 @@ def _test(model: Sequential, data: Iterable[Batch], meter: Meter) -> dict[str, f
 
 def predict(model: Sequential, x: Any, batch_size: int | None, steps: int | None) -> Array:
     """Return the outputs for all samples."""
-    size = batches.positive_size(batch_size, 32)
+    size = batch_size or 32
     stateful = any(getattr(leaf, "stateful", False) for layer in model.layers for leaf in layer._leaves())
     source = _source(model, x, None, None, None, size, steps, shuffle=False, needs_truth=False).begin(steps)
     if source.samples is not None and not stateful and batch_size is None:
@@ -288,7 +288,7 @@ def _sources(model: Sequential, plan: Plan) -> tuple[_Source, _Source | None]:
         plan.steps_per_epoch,
         plan.shuffle,
     )
-    size = batches.positive_size(plan.validation_batch_size, plan.batch_size)
+    size = plan.validation_batch_size or plan.batch_size
     if plan.validation_data is not None:
         x, y, weight = _validation_parts(plan.validation_data)
         tested = _source(model, x, y, weight, None, size, plan.validation_steps, shuffle=False)
@@ -391,8 +391,6 @@ def _loss_of(model: Sequential) -> Loss:
 
 
 def _progress(verbose: int | str) -> ProgressBar | None:
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
     if verbose == 0:
         return None
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
