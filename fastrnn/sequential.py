@@ -354,7 +354,7 @@ class Sequential:
         x : array_like, list of sequences, or iterable of batches
             The input: an array (samples, time, features), or (samples, time) of token ids; a list with an array (time,
             features) or (time,) for each sample, whose times may differ: they are padded, and masked; or, without `y`,
-            batches (x, y) or (x, y, sample_weight).
+            batches (x, y) or (x, y, sample_weight), such as a `DataLoader` of PyTorch gives.
         y : array_like, or list of sequences
             The truth for each sample, in the form that the loss asks for.
         batch_size : int, default 32

@@ -288,6 +288,10 @@ def test_every_form_of_the_same_data():
         def __iter__(self):
             return iter([(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)])
 
+    class Lists(Batches):  # as PyTorch's loaders give them
+        def __iter__(self):
+            return map(list, super().__iter__())
+
     def endless():
         while True:
             yield from Batches()
@@ -298,6 +302,7 @@ def test_every_form_of_the_same_data():
     assert classifier().fit(Batches(), **plan).history["loss"] == want
     assert classifier().fit(list(Batches()), **plan).history["loss"] == want
     assert classifier().fit(endless(), steps_per_epoch=3, **plan).history["loss"] == want
+    assert classifier().fit(Lists(), **plan).history["loss"] == want
     weighted = [(*batch, np.ones(16)) for batch in Batches()]
     np.testing.assert_allclose(classifier().fit(weighted, **plan).history["loss"], want, rtol=1e-6)
 

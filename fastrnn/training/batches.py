@@ -165,17 +165,23 @@ def from_iterable(
     admit: Admit,
     weigh: Weigh | None,
     check_truth: Callable[[Array], None] | None,
+    needs_truth: bool,
 ) -> Iterator[Batch]:
     """Return a user's batches: x, (x, y) or (x, y, sample_weight)."""
     for batch in batches:
-        parts = batch if isinstance(batch, tuple) else (batch,)
-        if not 1 <= len(parts) <= 3:
-            raise ValueError(f"a batch must be (x, y) or (x, y, sample_weight), got {len(parts)} values")
-        x, y, weight = (*parts, None, None)[:3]
+        x, y, weight = parts_of_batch(batch, needs_truth)
         found = samples(x, y, weight, weigh, admit).take(slice(None))
         if found.y is not None and check_truth is not None:
             check_truth(found.y)
         yield found
+
+
+def parts_of_batch(batch: Any, needs_truth: bool) -> tuple[Any, Any, Any]:
+    """Return x, y and sample_weight of a user's batch; a list, as PyTorch's loaders give it, is x if no y is needed."""
+    parts = tuple(batch) if isinstance(batch, (tuple, list) if needs_truth else tuple) else (batch,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"a batch must be (x, y) or (x, y, sample_weight), got {len(parts)} values")
+    return (*parts, None, None)[:3]
 
 
 def count(n: int, size: int) -> int:

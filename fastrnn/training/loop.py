@@ -248,6 +248,7 @@ class _Source(NamedTuple):
     stream: Any  # of a user's batches, if there are no samples
     steps: int | None  # of an epoch, if known
     class_weight: Mapping[int, float] | None
+    needs_truth: bool = True  # of a stream
     endless: Iterator[Batch] | None = None  # if epochs go on where the last one ended
 
     def begin(self, steps: int | None) -> _Source:
@@ -272,7 +273,7 @@ class _Source(NamedTuple):
             return self.samples.batches(self.size, order)
         check = None if model.loss is None else model.loss.check_truth
         weigh = _weigh(model, self.class_weight)
-        stream = batches.from_iterable(self.stream, model._built_chain().admit, weigh, check)
+        stream = batches.from_iterable(self.stream, model._built_chain().admit, weigh, check, self.needs_truth)
         return stream if self.steps is None else itertools.islice(stream, self.steps)
 
 
@@ -338,11 +339,11 @@ def _source(
             first = next(iter(x), None)
             if first is None:
                 raise ValueError("x gave no batches")
-            _ensure_built(model, first[0] if isinstance(first, tuple) else first)
+            _ensure_built(model, batches.parts_of_batch(first, needs_truth)[0])
             if isinstance(x, Iterator):
                 x = itertools.chain([first], x)
         known = len(x) if steps is None and hasattr(x, "__len__") else steps
-        return _Source(None, size, False, x, known, class_weight)
+        return _Source(None, size, False, x, known, class_weight, needs_truth)
     if y is None and needs_truth:
         raise ValueError("y must be given, unless x is an iterable of batches")
     _ensure_built(model, x)
