@@ -495,8 +495,10 @@ def test_a_loss_that_is_not_finite_stops_with_an_error_and_harms_nothing():
     other.fit(x[:6], y[:6], batch_size=2, shuffle=False, verbose=0)
     for got, want in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(got, want)
-    history = model.fit(x, y, epochs=3, callbacks=[fr.callbacks.TerminateOnNaN("stop")], shuffle=False, verbose=0)
+    history = model.fit(x, y, epochs=3, callbacks=[fr.callbacks.TerminateOnNaN()], shuffle=False, verbose=0)
     assert history.epoch == [0]
+    with pytest.raises(FloatingPointError, match="the loss is inf"):
+        model.fit(x, y, callbacks=[fr.callbacks.TerminateOnNaN(raise_error=True)], shuffle=False, verbose=0)
     y[6] = np.nan
     with pytest.raises(FloatingPointError, match="the loss is nan: y holds values that are not finite"):
         model.train_on_batch(x, y)

@@ -102,7 +102,9 @@ def fit(model: Sequential, plan: Plan) -> History:
     history = History()
     bar = _progress(plan.verbose)
     given = [*plan.callbacks, history]
-    on_nan = next((callback for callback in given if isinstance(callback, TerminateOnNaN)), TerminateOnNaN())
+    on_nan = next(
+        (callback for callback in given if isinstance(callback, TerminateOnNaN)), TerminateOnNaN(raise_error=True)
+    )
     source, validation = _sources(model, plan)
     meter, tester = Meter(*model._metrics), Meter(*model._metrics)
     with WholeSteps() as interrupts:
@@ -118,7 +120,7 @@ def fit(model: Sequential, plan: Plan) -> History:
             try:
                 _epoch(model, stepper, source.epoch(model, epoch), meter, callbacks, bar)
             except FloatingPointError as error:
-                if on_nan.action == "error":
+                if on_nan.raise_error:
                     raise FloatingPointError(
                         f"epoch {epoch + 1}, step {model.steps_made + 1}: {error}. Training stops, and the model stays "
                         "as it was before that step"
