@@ -56,7 +56,7 @@ def pad_sequences(
     try:
         lengths = [len(sequence) for sequence in sequences]
     except TypeError:
-        raise ValueError("sequences must be a list of sequences") from None
+        raise ValueError(f"sequences must be a list of sequences, got {sequences!r:.60}") from None
     if isinstance(value, str) and np.dtype(dtype) != object and np.dtype(dtype).kind != "U":
         raise ValueError(f"value must be a number for {np.dtype(dtype)}, got {value!r}")
     longest = max(lengths, default=0) if maxlen is None else _check.count("maxlen", maxlen)
@@ -93,7 +93,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     Raises
     ------
     ValueError
-        If a number is negative or too large.
+        If a number is negative, too large or not whole.
 
     Examples
     --------
@@ -102,10 +102,17 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    classes = np.asarray(x).astype(np.intp)
+    given = np.asarray(x)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"x must hold class numbers, got {given.dtype}")
+    wrong = given[~(np.isfinite(given) & (np.trunc(given) == given))]
+    if wrong.size:
+        raise ValueError(f"x must hold whole numbers, got {wrong.flat[0]}")
+    classes = given.astype(np.intp)
     if classes.ndim > 1 and classes.shape[-1] == 1:
         classes = classes[..., 0]
     count = int(classes.max(initial=-1)) + 1 if num_classes is None else _check.count("num_classes", num_classes)
     if classes.size and (classes.min() < 0 or classes.max() >= count):
-        raise ValueError(f"x must hold classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}")
+        wanted = "of at least 0" if num_classes is None else f"from 0 to {count - 1}"
+        raise ValueError(f"x must hold classes {wanted}, got {classes.min()} to {classes.max()}")
     return np.eye(count)[classes]

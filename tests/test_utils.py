@@ -51,7 +51,16 @@ def test_to_categorical_is_keras_s(keras, x, num_classes):
     np.testing.assert_array_equal(got, want)
 
 
-def test_classes_out_of_range():
-    for x, n in (([0, 3], 3), ([-1], None)):
-        with pytest.raises(ValueError, match="x must hold classes from 0"):
-            utils.to_categorical(x, n)
+@pytest.mark.parametrize(
+    ("x", "n", "error", "message"),
+    [
+        ([0, 3], 3, ValueError, "x must hold classes from 0 to 2, got 0 to 3"),
+        ([-1], None, ValueError, "x must hold classes of at least 0, got -1"),
+        ([[1.0, 1.5]], None, ValueError, "x must hold whole numbers, got 1.5"),
+        ([float("nan")], None, ValueError, "x must hold whole numbers, got nan"),
+        (["a"], None, TypeError, "x must hold class numbers, got <U1"),
+    ],
+)
+def test_what_is_no_class_is_refused(x, n, error, message):
+    with pytest.raises(error, match=message):
+        utils.to_categorical(x, n)
