@@ -292,6 +292,45 @@ class MeanAbsoluteError(_MeanError):
         return np.abs(difference), np.sign(difference)
 
 
+class Huber(_MeanError):
+    """The mean over the last axis of a square where y_true - y_pred is small, and of its size where it is large.
+
+    With d = y_true - y_pred, it is d² / 2 up to abs(d) = delta, and delta·abs(d) - delta² / 2 beyond, so that single
+    large errors do not rule the gradient. `y_true` is shaped as `y_pred`, (batch, ..., outputs); either may lack a last
+    axis of length 1.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        From where on the loss is linear.
+    reduction, name, dtype
+        As for `Loss`.
+
+    Examples
+    --------
+    >>> from fastrnn.losses import Huber
+    >>> Huber()([[0.0, 0.0]], [[1.0, 3.0]])  # (1 / 2 + 3 - 1 / 2) / 2
+    1.5
+    """
+
+    _name = "huber_loss"
+    _arguments = ("delta",)
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        self.delta = _check.number("delta", delta)
+
+    def _of(self, difference: Array) -> tuple[Array, Array]:
+        slope = np.clip(difference, -self.delta, self.delta)
+        return slope * (difference - 0.5 * slope), slope
+
+
 class _Crossentropy(Loss):
     """Base of losses of probabilities, or of logits that stand for them, where the truth may be blurred."""
 
@@ -509,6 +548,7 @@ _REGISTRY: Registry[Loss] = Registry(
         "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
         "mean_squared_error": MeanSquaredError,
         "mean_absolute_error": MeanAbsoluteError,
+        "huber": Huber,
     },
     {
         "bce": BinaryCrossentropy,

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrnn import _check
 from fastrnn._check import Array
 from fastrnn._registry import Registry
 
@@ -201,6 +202,93 @@ class MeanAbsoluteError(Metric):
         return np.abs(np.subtract(y_pred, y_true, dtype=np.float64))
 
 
+class _Hits(Metric):
+    """Base of shares of true positives, among the samples that a subclass chooses in `_among`."""
+
+    _arguments = ("thresholds", "class_id")
+
+    def __init__(
+        self,
+        thresholds: float | None = None,
+        top_k: None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        _check.not_implemented(top_k=top_k)
+        self.thresholds = thresholds if thresholds is None else _check.number("thresholds", thresholds)
+        self.class_id = class_id if class_id is None else _check.count("class_id", class_id)
+
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch; see `Metric.update_state`."""
+        truth, prediction = _same_shape(np.asarray(y_true), np.asarray(y_pred))
+        weight = np.asarray(1.0 if sample_weight is None else sample_weight, np.float64)
+        if weight.shape != truth.shape[: weight.ndim]:
+            raise ValueError(f"sample_weight must be shaped as the samples, {truth.shape}, got {weight.shape}")
+        weight = np.broadcast_to(weight.reshape(*weight.shape, *(1,) * (truth.ndim - weight.ndim)), truth.shape)
+        if self.class_id is not None:
+            if self.class_id >= truth.shape[-1]:
+                raise ValueError(
+                    f"class_id must be below {truth.shape[-1]}, the classes of y_pred, got {self.class_id}"
+                )
+            truth, prediction, weight = (array[..., self.class_id] for array in (truth, prediction, weight))
+        positive, found = truth != 0, prediction > (0.5 if self.thresholds is None else self.thresholds)
+        self._total += float(weight[positive & found].sum())
+        self._count += float(weight[self._among(positive, found)].sum())
+
+    def _among(self, positive: Array, found: Array) -> Array:
+        raise NotImplementedError
+
+
+class Precision(_Hits):
+    """How many of the predictions above a threshold are right.
+
+    `y_true` holds 0 and 1 and is shaped as `y_pred`, (B, ..., outputs); either may lack a last axis of length 1.
+
+    Parameters
+    ----------
+    thresholds : float, optional
+        What a prediction must be above to be positive, 0.5 by default. A list, for several values, is refused.
+    top_k : None
+        Keras's, which is not implemented.
+    class_id : int, optional
+        The one class to look at, of those along the last axis; by default all of them together.
+    name : str, optional
+        What logs call it.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import Precision
+    >>> metric = Precision()
+    >>> metric.update_state([0, 1, 1, 1], [0.9, 0.2, 0.8, 0.7])
+    >>> round(metric.result(), 4)  # two of three
+    0.6667
+    """
+
+    _name = "precision"
+
+    def _among(self, positive: Array, found: Array) -> Array:
+        return found
+
+
+class Recall(_Hits):
+    """How many of the positive samples have predictions above a threshold; see `Precision`.
+
+    Examples
+    --------
+    >>> from fastrnn.metrics import Recall
+    >>> metric = Recall()
+    >>> metric.update_state([0, 1, 1, 1, 1], [0.9, 0.2, 0.8, 0.7, 0.6])
+    >>> metric.result()  # three of four
+    0.75
+    """
+
+    _name = "recall"
+
+    def _among(self, positive: Array, found: Array) -> Array:
+        return positive
+
+
 class AUC(Metric):
     """Area under the ROC curve: how likely a positive sample is predicted above a negative one.
 
@@ -269,6 +357,8 @@ _REGISTRY: Registry[Metric] = Registry(
         "sparse_categorical_accuracy": SparseCategoricalAccuracy,
         "mean_squared_error": MeanSquaredError,
         "mean_absolute_error": MeanAbsoluteError,
+        "precision": Precision,
+        "recall": Recall,
         "auc": AUC,
     },
     {"mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError},

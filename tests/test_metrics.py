@@ -1,5 +1,7 @@
 """Metrics beside Keras's, or scikit-learn's, over several batches."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,21 +32,25 @@ def real(rng):
 
 
 CASES = [
-    ("BinaryAccuracy", binary),
-    ("SparseCategoricalAccuracy", classes),
-    ("SparseCategoricalAccuracy", steps),
-    ("CategoricalAccuracy", one_hot),
-    ("MeanSquaredError", real),
-    ("MeanAbsoluteError", real),
+    ("BinaryAccuracy", {}, binary),
+    ("SparseCategoricalAccuracy", {}, classes),
+    ("SparseCategoricalAccuracy", {}, steps),
+    ("CategoricalAccuracy", {}, one_hot),
+    ("MeanSquaredError", {}, real),
+    ("MeanAbsoluteError", {}, real),
+    ("Precision", {}, binary),
+    ("Precision", {"thresholds": 0.3, "class_id": 2}, one_hot),
+    ("Recall", {}, binary),
+    ("Recall", {"thresholds": 0.3}, one_hot),
 ]
 
 
-@pytest.mark.parametrize(("name", "data"), CASES)
+@pytest.mark.parametrize(("name", "arguments", "data"), CASES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_it_is_keras_s(name, data, weighted):
+def test_it_is_keras_s(name, arguments, data, weighted):
     keras = pytest.importorskip("keras_oracle", reason="the oracle is Keras").keras
-    ours, theirs = getattr(metrics, name)(), getattr(keras.metrics, name)()
-    assert ours.name == theirs.name
+    ours, theirs = (getattr(module, name)(**arguments) for module in (metrics, keras.metrics))
+    assert ours.name == re.sub(r"_\d+$", "", theirs.name)  # Keras counts some of them
     rng = np.random.default_rng(0)
     for _ in range(BATCHES):
         y_true, y_pred = data(rng)
@@ -116,5 +122,20 @@ def test_shapes_that_do_not_fit():
     ):
         with pytest.raises(ValueError, match="y_true must be"):
             metric.update_state(np.zeros(truth), np.zeros(prediction))
-    with pytest.raises(ValueError, match="sample_weight must be"):
-        metrics.BinaryAccuracy().update_state(np.zeros(7), np.zeros(7), np.zeros(6))
+    for metric in (metrics.BinaryAccuracy(), metrics.Recall()):
+        with pytest.raises(ValueError, match="sample_weight must be"):
+            metric.update_state(np.zeros(7), np.zeros(7), np.zeros(6))
+    with pytest.raises(ValueError, match="class_id must be below 2"):
+        metrics.Precision(class_id=2).update_state(np.zeros((7, 2)), np.zeros((7, 2)))
+    with pytest.raises(NotImplementedError, match="top_k"):
+        metrics.Precision(top_k=2)
+    with pytest.raises(TypeError, match="thresholds must be a number"):
+        metrics.Precision(thresholds=[0.1, 0.9])
+
+
+def test_masked_steps_are_neither_found_nor_missed():
+    truth, prediction = np.array([[[1], [1], [0]]]), np.array([[[0.9], [0.1], [0.8]]])
+    precision, recall = metrics.Precision(), metrics.Recall()
+    for metric in (precision, recall):
+        metric.update_state(truth, prediction, np.array([[1.0, 0.0, 1.0]]))
+    assert (precision.result(), recall.result()) == (0.5, 1.0)
