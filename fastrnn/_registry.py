@@ -73,7 +73,8 @@ class Registry(Generic[T]):
             return self.wrap(identifier)
         kind = self.base.__name__
         article = "an" if kind[0] in "AEIOU" else "a"
-        raise TypeError(f"{argument} must be a name, a config or {article} {kind}, got {type(identifier).__name__}")
+        wanted = f"{article} {kind}" if self.wrap is None else "a function"
+        raise TypeError(f"{argument} must be a name, a config or {wanted}, got {type(identifier).__name__}")
 
     def named(self, name: object, argument: str) -> type[T]:
         """Return the class of that name."""

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastrnn import _check
 from fastrnn._check import Array
-from fastrnn._registry import Configurable
+from fastrnn._registry import Configurable, Registry
 
 Shape: TypeAlias = tuple[int, ...]
 InitializerLike: TypeAlias = "str | Mapping[str, Any] | Initializer | type | Callable[..., ArrayLike]"
@@ -433,40 +433,36 @@ class _Function(Initializer):
         return values
 
 
-_CLASSES: dict[str, type[Initializer]] = {
-    "constant": Constant,
-    "zeros": Zeros,
-    "ones": Ones,
-    "identity": Identity,
-    "random_normal": RandomNormal,
-    "random_uniform": RandomUniform,
-    "truncated_normal": TruncatedNormal,
-    "variance_scaling": VarianceScaling,
-    "glorot_normal": GlorotNormal,
-    "glorot_uniform": GlorotUniform,
-    "he_normal": HeNormal,
-    "he_uniform": HeUniform,
-    "lecun_normal": LecunNormal,
-    "lecun_uniform": LecunUniform,
-    "orthogonal": Orthogonal,
-}
-_NAMES: dict[str, type[Initializer]] = {
-    **_CLASSES,
-    **{cls.__name__: cls for cls in _CLASSES.values()},
-    # The other names that Keras knows.
-    "normal": RandomNormal,
-    "one": Ones,
-    "uniform": RandomUniform,
-    "zero": Zeros,
-    "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-}
-
-
-def _class_named(name: object, argument: str) -> type[Initializer]:
-    if isinstance(name, str) and name in _NAMES:
-        return _NAMES[name]
-    raise ValueError(f"{argument} must be one of {', '.join(map(repr, _CLASSES))}, got {name!r}")
+_REGISTRY: Registry[Initializer] = Registry(
+    Initializer,
+    "initializer",
+    {
+        "constant": Constant,
+        "zeros": Zeros,
+        "ones": Ones,
+        "identity": Identity,
+        "random_normal": RandomNormal,
+        "random_uniform": RandomUniform,
+        "truncated_normal": TruncatedNormal,
+        "variance_scaling": VarianceScaling,
+        "glorot_normal": GlorotNormal,
+        "glorot_uniform": GlorotUniform,
+        "he_normal": HeNormal,
+        "he_uniform": HeUniform,
+        "lecun_normal": LecunNormal,
+        "lecun_uniform": LecunUniform,
+        "orthogonal": Orthogonal,
+    },
+    {
+        "normal": RandomNormal,
+        "one": Ones,
+        "uniform": RandomUniform,
+        "zero": Zeros,
+        "IdentityInitializer": Identity,
+        "OrthogonalInitializer": Orthogonal,
+    },
+    lambda function: _Function(function() if isinstance(function, type) else function),
+)
 
 
 def get(identifier: InitializerLike, argument: str = "initializer") -> Initializer:
@@ -484,7 +480,7 @@ def get(identifier: InitializerLike, argument: str = "initializer") -> Initializ
     Raises
     ------
     ValueError
-        If the name is unknown, or `identifier` is None.
+        If the name is unknown.
     TypeError
         If `identifier` is something else, or the mapping's "config" has an argument that the initializer does not take.
 
@@ -493,16 +489,7 @@ def get(identifier: InitializerLike, argument: str = "initializer") -> Initializ
     >>> get({"class_name": "Constant", "config": {"value": 0.5}})((2,))
     array([0.5, 0.5], dtype=float32)
     """
-    if identifier is None or isinstance(identifier, str):
-        return _class_named(identifier, argument)()
-    if isinstance(identifier, Mapping):
-        return _class_named(identifier.get("class_name"), argument).from_config(identifier.get("config") or {})
-    found = identifier() if isinstance(identifier, type) else identifier
-    if isinstance(found, Initializer):
-        return found
-    if callable(found):
-        return _Function(found)
-    raise TypeError(f"{argument} must be a name, a config or a callable, got {type(identifier).__name__}")
+    return _REGISTRY.get(identifier, argument)
 
 
 def serialize(initializer: Initializer) -> dict[str, Any] | Callable[..., ArrayLike]:
@@ -522,12 +509,4 @@ def serialize(initializer: Initializer) -> dict[str, Any] | Callable[..., ArrayL
     """
     if isinstance(initializer, _Function):
         return initializer.function
-    class_name = type(initializer).__name__
-    if _NAMES.get(class_name) is not type(initializer):
-        raise ValueError(f"only the initializers of this module can be serialized, got {class_name}")
-    return {
-        "module": "keras.initializers",
-        "class_name": class_name,
-        "config": initializer.get_config(),
-        "registered_name": None,
-    }
+    return _REGISTRY.serialize(initializer, "keras.initializers")

@@ -245,15 +245,16 @@ def test_function_of_wrong_shape():
         initializer((2, 3))
 
 
-@pytest.mark.parametrize("identifier", ["glorot", "", None, {"class_name": "Glorot"}, {}])
+@pytest.mark.parametrize("identifier", ["glorot", "", {"class_name": "Glorot"}, {}])
 def test_unknown(identifier):
     with pytest.raises(ValueError, match=r"kernel_initializer must be one of 'constant', .*'orthogonal', got "):
         initializers.get(identifier, "kernel_initializer")
 
 
-def test_not_an_initializer():
-    with pytest.raises(TypeError, match="bias_initializer must be a name, a config or a callable, got int"):
-        initializers.get(3, "bias_initializer")
+@pytest.mark.parametrize("identifier", [3, None])
+def test_not_an_initializer(identifier):
+    with pytest.raises(TypeError, match=r"bias_initializer must be .* or a function, got (int|NoneType)"):
+        initializers.get(identifier, "bias_initializer")
 
 
 def test_config_with_a_wrong_argument():
