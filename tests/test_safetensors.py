@@ -1,6 +1,7 @@
 """Files: what is written can be read, by others too, and what is wrong with a file is said."""
 
 import json
+import os
 import struct
 
 import numpy as np
@@ -27,6 +28,17 @@ def test_what_is_written_is_read(tmp_path):
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(arrays[name], array)
         assert arrays[name].dtype == array.dtype.newbyteorder("=")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_file_has_the_permissions_of_any_other_or_keeps_its_own(tmp_path):
+    path, other = tmp_path / "arrays", tmp_path / "other"
+    other.touch()
+    _safetensors.save(path, ARRAYS, {})
+    assert path.stat().st_mode == other.stat().st_mode
+    path.chmod(0o640)
+    _safetensors.save(path, ARRAYS, {})
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_the_safetensors_package_agrees(tmp_path):

@@ -384,9 +384,9 @@ def test_epochs_of_so_many_steps_go_on_where_the_last_one_ended():
 def test_validation_data_and_frequency():
     x, y = reviews()
     model = classifier(metrics=["accuracy"])
-    history = model.fit(x, y, epochs=4, validation_data=(x, y), validation_freq=2, verbose=0)
-    assert len(history.history["loss"]) == 4
-    assert len(history.history["val_accuracy"]) == 2
+    history = model.fit(x, y, epochs=5, validation_data=(x, y), validation_freq=3, verbose=0)
+    assert len(history.history["loss"]) == 5
+    assert len(history.history["val_accuracy"]) == 1  # after the third
     weighted = model.fit(x, y, validation_data=(x, y, np.zeros(50)), verbose=0)
     assert weighted.history["val_loss"] == [0.0]
     listed = model.fit(x, y, validation_data=[x, y], verbose=0)
@@ -472,6 +472,12 @@ def test_stateful_models_carry_states_from_batch_to_batch():
     parts = [model.predict(x[:, i : i + 10], batch_size=4) for i in (0, 10, 20)]
     model.reset_state()
     np.testing.assert_allclose(np.concatenate(parts, axis=1), model.predict(x, batch_size=4), atol=1e-6)
+    model = fr.Sequential([fr.SimpleRNN(3, stateful=True)], seed=0)
+    model.build((32, None, 1))
+    x32 = rng.standard_normal((32, 20, 1))
+    halves = model.predict(np.concatenate([x32[:, :10], x32[:, 10:]]))  # 32 samples of a batch, unless one says so
+    model.reset_state()
+    np.testing.assert_allclose(halves[32:], model.predict(x32), atol=1e-6)
     trained = forecaster(stateful=True)
     trained.fit(np.concatenate([x, x]), np.concatenate([y, y]), batch_size=4, shuffle=False, verbose=0)
     assert trained.layers[0].states[0].any()
