@@ -15,8 +15,8 @@ from typing import Any
 from fastrnn import _safetensors, layers, losses, metrics, optimizers
 from fastrnn._check import Array
 from fastrnn._version import __version__
-from fastrnn.layers.over_time import OverTime
 from fastrnn.sequential import Sequential
+from fastrnn.training.chain import entry_shape
 
 _FORMAT = 1
 
@@ -100,10 +100,8 @@ def _rebuild(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
 
 def _expected(model: Sequential, shape: tuple[int | None, ...]) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return shape and type of every weight by its name in the file, without making one."""
-    first = model.layers[0]
-    if isinstance(first, OverTime) and first.input_dim is not None and len(shape) == 2:
-        shape = (*shape, first.input_dim)
     expected = {}
+    shape = entry_shape(model.layers[0], shape)
     for i, layer in enumerate(model.layers):
         for name, wanted in layer._weight_shapes(shape[-1] or 1).items():
             expected[f"{i}/{name}"] = wanted, layer.dtype.name

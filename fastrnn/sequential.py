@@ -18,7 +18,7 @@ from fastrnn.metrics import MetricLike
 from fastrnn.optimizers import Optimizer
 from fastrnn.optimizers.base import OptimizerLike
 from fastrnn.training import loop
-from fastrnn.training.chain import Chain
+from fastrnn.training.chain import Chain, entry_shape
 from fastrnn.training.meter import Meter
 from fastrnn.training.parameters import Parameters
 
@@ -147,12 +147,9 @@ class Sequential:
         """
         if not self.layers:
             raise ValueError("a model must have a layer before it is built")
-        shape: Shape = tuple(input_shape)
         if self.seed is not None:
             self._seed_layers()
-        first = self.layers[0]
-        if isinstance(first, OverTime) and first.input_dim is not None and len(shape) == 2:
-            shape = (*shape, first.input_dim)
+        shape = entry_shape(self.layers[0], tuple(input_shape))
         for i, layer in enumerate(self.layers):
             try:
                 layer.build(shape)
@@ -671,10 +668,7 @@ class Sequential:
     def _shapes(self) -> list[Shape]:
         self._built_chain()
         assert self._input_shape is not None
-        shape: Shape = self._input_shape
-        first = self.layers[0]
-        if isinstance(first, OverTime) and first.input_dim is not None and len(shape) == 2:
-            shape = (*shape, first.input_dim)
+        shape = entry_shape(self.layers[0], self._input_shape)
         shapes = []
         for layer in self.layers:
             shape = tuple(layer.compute_output_shape(shape))

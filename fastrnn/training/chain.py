@@ -1,5 +1,6 @@
 """The layers of a model, one behind the other: arrays and masks go forward, gradients backward."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -124,8 +125,15 @@ class Chain:
         return x
 
 
+def entry_shape(first: Layer, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """Return the shape that the first layer sees: token ids (batch, time) may stand for one-hot rows."""
+    if isinstance(first, OverTime) and first.input_dim is not None and len(shape) == 2:
+        return (*shape, first.input_dim)
+    return shape
+
+
 def _takes_mask(layer: Layer) -> bool:
-    return "mask" in type(layer).forward.__code__.co_varnames
+    return "mask" in inspect.signature(layer.forward).parameters
 
 
 def _is_read(layer: Layer, follower: Layer | None) -> bool:
