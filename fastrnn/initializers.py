@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastrnn import _check
+from fastrnn import _check, _random
 from fastrnn._check import Array
 from fastrnn._registry import Configurable, Registry
 
@@ -50,7 +50,8 @@ class Initializer(Configurable):
             Type of the array.
         rng : numpy.random.Generator, optional
             Where an initializer without a seed of its own draws from. By default, from fresh entropy of the operating
-            system. An initializer with a seed ignores it and gives the same numbers at every call.
+            system, or as `fastrnn.utils.set_random_seed` says. An initializer with a seed ignores it and gives the same
+            numbers at every call.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class _Random(Initializer):
 
     def _values(self, shape: Shape, rng: np.random.Generator | None) -> NDArray[np.float64]:
         if rng is None or self.seed is not None:
-            rng = np.random.default_rng(self.seed)
+            rng = _random.generator(self.seed)
         return self._draw(shape, rng)
 
     def _draw(self, shape: Shape, rng: np.random.Generator) -> NDArray[np.float64]:

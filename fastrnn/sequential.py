@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrnn import _check, layers, losses, optimizers
+from fastrnn import _check, _random, layers, losses, optimizers
 from fastrnn._check import Array
 from fastrnn.layers import Embedding, Input, Layer
 from fastrnn.layers.over_time import OverTime
@@ -682,7 +682,7 @@ class Sequential:
 
     def _generator(self) -> np.random.Generator:
         if self._rng is None:
-            self._rng = np.random.default_rng(self.seed)
+            self._rng = _random.generator(self.seed)
         return self._rng
 
     def _seed_layers(self) -> None:

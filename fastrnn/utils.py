@@ -1,12 +1,13 @@
 """Small helpers around data, with Keras's names and arguments."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check
+from fastrnn import _check, _random
 from fastrnn._check import Array
 
 
@@ -116,3 +117,36 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Array:
         wanted = "of at least 0" if num_classes is None else f"from 0 to {count - 1}"
         raise ValueError(f"x must hold classes {wanted}, got {classes.min()} to {classes.max()}")
     return np.eye(count)[classes]
+
+
+def set_random_seed(seed: int) -> None:
+    """Make what is random from here on repeatable: Python's `random`, `numpy.random`, and whatever here has no seed.
+
+    That is initial weights, dropout and the order of samples, as long as layers and models are made and used in the
+    same order. Estimators of `fastrnn.sklearn` have their `random_state`.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**32 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such number.
+
+    Examples
+    --------
+    >>> from fastrnn.initializers import RandomNormal
+    >>> from fastrnn.utils import set_random_seed
+    >>> set_random_seed(0)
+    >>> first = RandomNormal()((2,))
+    >>> set_random_seed(0)
+    >>> bool((RandomNormal()((2,)) == first).all())
+    True
+    """
+    if _check.count("seed", seed) >= 2**32:
+        raise ValueError(f"seed must be from 0 to 2**32 - 1, got {seed}")
+    random.seed(seed)
+    np.random.seed(seed)
+    _random.begin_at(seed)

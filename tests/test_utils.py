@@ -1,9 +1,12 @@
 """Helpers beside Keras's."""
 
+import random
+
 import numpy as np
 import pytest
 
-from fastrnn import utils
+import fastrnn as fr
+from fastrnn import _random, utils
 
 SEQUENCES = [[1], [2, 3, 4, 5], [], [6, 7]]
 
@@ -64,3 +67,29 @@ def test_to_categorical_is_keras_s(keras, x, num_classes):
 def test_what_is_no_class_is_refused(x, n, error, message):
     with pytest.raises(error, match=message):
         utils.to_categorical(x, n)
+
+
+@pytest.fixture
+def entropy():
+    """Afterwards, what has no seed draws from the system's entropy again."""
+    yield
+    _random._source = None
+
+
+def test_all_that_is_random_can_be_repeated(entropy):
+    def draws():
+        model = fr.Sequential([fr.SimpleRNN(4, dropout=0.5), fr.Dense(1)])
+        model.compile("sgd", "mse")
+        losses = model.fit(x, x[:, 0], batch_size=2, epochs=2, verbose=0).history["loss"]
+        return [*losses, random.random(), np.random.random()]
+
+    x = np.random.default_rng(0).standard_normal((8, 3, 1))
+    found = []
+    for seed in (1, 1, 2):
+        utils.set_random_seed(seed)
+        found += [draws(), draws()]
+    assert found[:2] == found[2:4]
+    assert len({losses[0] for losses in found}) == 4  # no model is as the one before, nor as with another seed
+    for wrong, error in ((-1, ValueError), (2**32, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match="seed must be"):
+            utils.set_random_seed(wrong)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, constraints, initializers, regularizers
+from fastrnn import _check, _random, constraints, initializers, regularizers
 from fastrnn._check import Array
 from fastrnn.constraints import Constraint
 from fastrnn.functional._tape import Gradients
@@ -207,7 +207,7 @@ class Layer(ABC):
         return {name: shape for name, (shape, _) in self._weight_specs(features).items()}
 
     def _create(self, features: int) -> None:
-        self._rng = np.random.default_rng(self.seed)
+        self._rng = _random.generator(self.seed)
         self._own = {
             name: fill(shape, dtype=self.dtype, rng=self._rng)
             for name, (shape, fill) in self._weight_specs(features).items()
