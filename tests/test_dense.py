@@ -395,7 +395,7 @@ def test_wrong_gradient(dy, error, message):
         ({"units": 2.5}, TypeError, "units must be a positive integer, got 2.5"),
         ({"activation": "swish"}, ValueError, "activation must be one of 'tanh', .*'softmax', got 'swish'"),
         ({"kernel_initializer": "glorot"}, ValueError, "kernel_initializer must be one of .*got 'glorot'"),
-        ({"bias_initializer": None}, ValueError, "bias_initializer must be one of .*got None"),
+        ({"bias_initializer": None}, TypeError, "bias_initializer must be a name, .*got NoneType"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
         ({"dtype": "float(32"}, ValueError, "dtype must be 'float32' or 'float64', got 'float"),
         ({"kernel_regularizer": "l3"}, ValueError, "kernel_regularizer must be one of 'l1', .*got 'l3'"),
