@@ -6,7 +6,7 @@ that form.
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -138,7 +138,7 @@ def count(name: str, value: Any) -> int:
     return _integer(value, 0, f"{name} must be a whole number of at least 0")
 
 
-def _integer(value: Any, least: int, wanted: str) -> int:
+def _integer(value: Any, least: float, wanted: str) -> int:
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
@@ -164,20 +164,44 @@ def seed(value: Any) -> int | None:
 
 def number(name: str, value: Any, below: float = math.inf) -> float:
     """Return value, a number from 0 to `below`."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number of at least 0, got {value!r}")
-    if not 0.0 <= value < below:
-        raise ValueError(f"{name} must be at least 0 and below {below}, got {value!r}")
-    return float(value)
+    wanted = "a finite number of at least 0" if below == math.inf else f"a number of at least 0 and below {below:g}"
+    return _number(f"{name} must be {wanted}", value, lambda given: 0.0 <= given < below)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """Return value, a number above 0."""
+    return _number(f"{name} must be a number above 0", value, lambda given: 0.0 < given < math.inf)
+
+
+def real(name: str, value: Any) -> float:
+    """Return value, any number but NaN."""
+    return _number(f"{name} must be a number", value, lambda given: not math.isnan(given))
 
 
 def rate(name: str, value: Any) -> float:
     """Return value as a float from 0 to 1."""
+    return _number(f"{name} must be a number from 0 to 1", value, lambda given: 0.0 <= given <= 1.0)
+
+
+def _number(wanted: str, value: Any, is_right: Callable[[float], bool]) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number from 0 to 1, got {value!r}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number from 0 to 1, got {value!r}")
+        raise TypeError(f"{wanted}, got {value!r}")
+    if not is_right(float(value)):
+        raise ValueError(f"{wanted}, got {value!r}")
     return float(value)
+
+
+def integer(name: str, value: Any) -> int:
+    """Return value as an int of either sign."""
+    return _integer(value, -math.inf, f"{name} must be a whole number")
+
+
+def function(name: str, value: Any) -> Callable[..., Any]:
+    """Return value, which must be callable."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r}")
+    found: Callable[..., Any] = value
+    return found
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrnn import _check
 from fastrnn._check import Array
 from fastrnn._registry import Configurable, Registry
 
@@ -44,8 +45,8 @@ class MaxNorm(Constraint):
     _arguments = ("max_value", "axis")
 
     def __init__(self, max_value: float = 2, axis: int | Sequence[int] = 0) -> None:
-        self.max_value = max_value
-        self.axis = axis
+        self.max_value = _check.number("max_value", max_value)
+        self.axis = _axis(axis)
 
     def __call__(self, w: ArrayLike) -> Array:
         """Shrink what is too long."""
@@ -84,7 +85,7 @@ class UnitNorm(Constraint):
     _arguments = ("axis",)
 
     def __init__(self, axis: int | Sequence[int] = 0) -> None:
-        self.axis = axis
+        self.axis = _axis(axis)
 
     def __call__(self, w: ArrayLike) -> Array:
         """Scale to length 1."""
@@ -111,10 +112,10 @@ class MinMaxNorm(Constraint):
     def __init__(
         self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: int | Sequence[int] = 0
     ) -> None:
-        self.min_value = min_value
-        self.max_value = max_value
-        self.rate = rate
-        self.axis = axis
+        self.min_value = _check.number("min_value", min_value)
+        self.max_value = _check.number("max_value", max_value)
+        self.rate = _check.rate("rate", rate)
+        self.axis = _axis(axis)
 
     def __call__(self, w: ArrayLike) -> Array:
         """Shrink what is too long and stretch what is too short."""
@@ -166,6 +167,12 @@ def get(identifier: ConstraintLike, argument: str = "constraint") -> Constraint 
 def serialize(constraint: Constraint) -> dict[str, Any]:
     """Describe a constraint in Keras's form, which `get` accepts."""
     return _REGISTRY.serialize(constraint, "keras.constraints")
+
+
+def _axis(axis: int | Sequence[int]) -> int | list[int]:
+    if isinstance(axis, list | tuple):
+        return [_check.integer(f"axis[{i}]", one) for i, one in enumerate(axis)]
+    return _check.integer("axis", axis)
 
 
 def _norms(w: Array, axis: int | Sequence[int]) -> Array:

@@ -349,7 +349,7 @@ class _Crossentropy(Loss):
         super().__init__(reduction, name, dtype)
         self.from_logits = from_logits
         self.label_smoothing = _check.rate("label_smoothing", label_smoothing)
-        self.axis = axis
+        self.axis = _check.integer("axis", axis)
 
 
 class BinaryCrossentropy(_Crossentropy):
@@ -492,8 +492,8 @@ class SparseCategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(reduction, name, dtype)
         self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis
+        self.ignore_class = None if ignore_class is None else _check.integer("ignore_class", ignore_class)
+        self.axis = _check.integer("axis", axis)
 
     def _losses(self, y_true: ArrayLike, y_pred: Array) -> tuple[Array, Array, NDArray[np.bool_] | None]:
         axis = self.axis

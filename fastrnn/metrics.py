@@ -110,7 +110,7 @@ class BinaryAccuracy(Metric):
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
-        self.threshold = threshold
+        self.threshold = _check.real("threshold", threshold)
 
     def _values(self, y_true: Array, y_pred: Array) -> Array:
         y_true, y_pred = _same_shape(y_true, y_pred)
@@ -216,7 +216,7 @@ class _Hits(Metric):
     ) -> None:
         super().__init__(name)
         _check.not_implemented(top_k=top_k)
-        self.thresholds = thresholds if thresholds is None else _check.number("thresholds", thresholds)
+        self.thresholds = thresholds if thresholds is None else _check.rate("thresholds", thresholds)
         self.class_id = class_id if class_id is None else _check.count("class_id", class_id)
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:

@@ -386,3 +386,35 @@ def test_wrong_numbers_of_threads(cell, threads, n):
     with pytest.raises((TypeError, ValueError)):
         threads(n)
     assert fastrnn.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: fastrnn.Masking("pad"), TypeError, "mask_value must be a number, got 'pad'"),
+        (lambda: fastrnn.Dropout(0.5, noise_shape=3), TypeError, "noise_shape must be a tuple of sizes, got 3"),
+        (lambda: fastrnn.constraints.MaxNorm("2"), TypeError, "max_value must be a finite number .* got '2'"),
+        (lambda: fastrnn.constraints.UnitNorm(axis=0.5), TypeError, "axis must be a whole number, got 0.5"),
+        (lambda: fastrnn.constraints.MinMaxNorm(rate=2), ValueError, "rate must be a number from 0 to 1, got 2"),
+        (lambda: fastrnn.losses.BinaryCrossentropy(axis="-1"), TypeError, "axis must be a whole number, got '-1'"),
+        (
+            lambda: fastrnn.losses.SparseCategoricalCrossentropy(ignore_class=0.5),
+            TypeError,
+            "ignore_class must be a whole number, got 0.5",
+        ),
+        (lambda: fastrnn.metrics.BinaryAccuracy(threshold="1"), TypeError, "threshold must be a number, got '1'"),
+        (
+            lambda: fastrnn.optimizers.schedules.ExponentialDecay(0.1, 0, 0.5),
+            ValueError,
+            "decay_steps must be a number above 0, got 0",
+        ),
+        (
+            lambda: fastrnn.optimizers.schedules.CosineDecay("0.1", 10),
+            TypeError,
+            "initial_learning_rate must be a finite number of at least 0, got '0.1'",
+        ),
+    ],
+)
+def test_arguments_of_constructors(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

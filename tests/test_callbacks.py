@@ -160,11 +160,27 @@ def test_the_history_plots_itself(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: callbacks.ReduceLROnPlateau(factor=1.0), "factor must be below 1, got 1.0"),
+        (lambda: callbacks.ReduceLROnPlateau(factor=1.0), "factor must be .* below 1, got 1.0"),
         (lambda: callbacks.EarlyStopping(mode="up"), "mode must be one of"),
+        (lambda: callbacks.EarlyStopping(patience=-1), "patience must be .* got -1"),
+        (lambda: callbacks.EarlyStopping(baseline=float("nan")), "baseline must be a number, got nan"),
         (lambda: callbacks.ModelCheckpoint("a", save_freq="step"), "save_freq must be"),
     ],
 )
 def test_wrong_arguments(make, message):
     with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: callbacks.EarlyStopping(min_delta="1"), "min_delta must be a number, got '1'"),
+        (lambda: callbacks.ReduceLROnPlateau(cooldown=1.5), "cooldown must be a whole number"),
+        (lambda: callbacks.LearningRateScheduler(0.1), "schedule must be a function, got 0.1"),
+        (lambda: callbacks.LambdaCallback(on_epoch_end=3), "on_epoch_end must be a function, got 3"),
+    ],
+)
+def test_arguments_of_wrong_types(make, message):
+    with pytest.raises(TypeError, match=message):
         make()

@@ -71,13 +71,13 @@ def test_one_buffer_or_many_weights_make_the_same_step():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: optimizers.SGD(-1.0), ValueError, "learning_rate must be at least 0"),
-        (lambda: optimizers.SGD("fast"), TypeError, "learning_rate must be a number of at least 0, got 'fast'"),
-        (lambda: optimizers.SGD(momentum=1.5), ValueError, "momentum must be at least 0"),
-        (lambda: optimizers.RMSprop(rho=1.0), ValueError, "rho must be at least 0 and below 1.0, got 1.0"),
-        (lambda: optimizers.AdamW(weight_decay=None), TypeError, "weight_decay must be a number"),
+        (lambda: optimizers.SGD(-1.0), ValueError, "learning_rate must be a finite number of at least 0, got -1"),
+        (lambda: optimizers.SGD("fast"), TypeError, "learning_rate must be a finite number of at least 0, got 'fast'"),
+        (lambda: optimizers.SGD(momentum=1.5), ValueError, "momentum must be a number from 0 to 1, got 1.5"),
+        (lambda: optimizers.RMSprop(rho=1.0), ValueError, "rho must be a number of at least 0 and below 1, got 1.0"),
+        (lambda: optimizers.AdamW(weight_decay=None), TypeError, "weight_decay must be a finite number"),
         (lambda: optimizers.Adam(clipnorm=1.0, clipvalue=1.0), ValueError, "only one of clipnorm"),
-        (lambda: optimizers.Adam(clipnorm=-1.0), ValueError, "clipnorm must be at least 0"),
+        (lambda: optimizers.Adam(clipnorm=-1.0), ValueError, "clipnorm must be a finite number of at least 0, got -1"),
         (lambda: optimizers.get("sgdw"), ValueError, "optimizer must be one of 'sgd', 'rmsprop', 'adam', 'adamw'"),
         (
             lambda: optimizers.get(3),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastrnn._check import Array
+from fastrnn._check import Array, count, real
 from fastrnn.callbacks.base import Logs
 from fastrnn.callbacks.monitor import Monitor
 
@@ -52,11 +52,11 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = patience
+        self.patience = count("patience", patience)
         self.verbose = verbose
-        self.baseline = baseline
+        self.baseline = None if baseline is None else real("baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = count("start_from_epoch", start_from_epoch)
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

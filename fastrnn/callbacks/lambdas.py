@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fastrnn._check import function
 from fastrnn.callbacks.base import Callback
 
 
@@ -36,4 +37,4 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
-        self.__dict__.update({name: function for name, function in functions.items() if function is not None})
+        self.__dict__.update({name: function(name, given) for name, given in functions.items() if given is not None})

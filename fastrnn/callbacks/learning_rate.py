@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fastrnn._check import count, function, number
 from fastrnn.callbacks.base import Callback, Logs
 from fastrnn.callbacks.monitor import Monitor
 
@@ -33,7 +34,7 @@ class ReduceLROnPlateau(Monitor):
     Raises
     ------
     ValueError
-        If factor is 1 or more.
+        If factor is 1 or more, or another number is negative.
 
     Examples
     --------
@@ -58,13 +59,11 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if not factor < 1.0:
-            raise ValueError(f"factor must be below 1, got {factor!r}")
-        self.factor = factor
-        self.patience = patience
+        self.factor = number("factor", factor, below=1.0)
+        self.patience = count("patience", patience)
         self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        self.cooldown = count("cooldown", cooldown)
+        self.min_lr = number("min_lr", min_lr)
         self.on_train_begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -117,7 +116,7 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
-        self.schedule = schedule
+        self.schedule = function("schedule", schedule)
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from fastrnn._check import choice
+from fastrnn._check import choice, real
 from fastrnn.callbacks.base import Callback, Logs
 
 
@@ -14,7 +14,7 @@ class Monitor(Callback):
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         self.monitor = monitor
         self.mode = choice("mode", mode, ("auto", "min", "max"))
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(real("min_delta", min_delta))
         self.best: float | None = None
 
     def _current(self, logs: Logs | None) -> float | None:

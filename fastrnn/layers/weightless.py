@@ -108,7 +108,7 @@ class Masking(Weightless):
         input_shape: Sequence[int | None] | None = None,
     ) -> None:
         super().__init__(dtype=dtype, name=name, trainable=trainable, input_shape=input_shape)
-        self.mask_value = mask_value
+        self.mask_value = _check.real("mask_value", mask_value)
 
     def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
         """Return which steps have a feature that is not `mask_value`, and are not masked already."""
@@ -159,7 +159,7 @@ class Dropout(Weightless):
     ) -> None:
         super().__init__(dtype=dtype, name=name, trainable=trainable, seed=seed, input_shape=input_shape)
         self.rate = _check.rate("rate", rate)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = None if noise_shape is None else _check.sizes("noise_shape", noise_shape)
 
     def _factor(self, x: Array, training: bool) -> Array | None:
         if not training or self.rate == 0:

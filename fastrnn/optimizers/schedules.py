@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fastrnn import _check
 from fastrnn._registry import Configurable, Registry
 
 
@@ -39,9 +40,9 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.decay_rate = decay_rate
+        self.initial_learning_rate = _check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _check.positive_number("decay_steps", decay_steps)
+        self.decay_rate = _check.number("decay_rate", decay_rate)
         self.staircase = bool(staircase)
         self.name = name
 
@@ -76,21 +77,21 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: int = 0,
     ) -> None:
-        self.initial_learning_rate = initial_learning_rate
-        self.decay_steps = decay_steps
-        self.alpha = alpha
+        self.initial_learning_rate = _check.number("initial_learning_rate", initial_learning_rate)
+        self.decay_steps = _check.positive_number("decay_steps", decay_steps)
+        self.alpha = _check.real("alpha", alpha)
         self.name = name
-        self.warmup_target = warmup_target
-        self.warmup_steps = warmup_steps
+        self.warmup_target = None if warmup_target is None else _check.number("warmup_target", warmup_target)
+        self.warmup_steps = _check.number("warmup_steps", warmup_steps)
 
     def __call__(self, step: int) -> float:
         """Compute the learning rate of a step; the first is step 0."""
-        start = self.initial_learning_rate
+        start, done = self.initial_learning_rate, float(step)
         if self.warmup_target is not None:
             if step < self.warmup_steps:
                 return start + (self.warmup_target - start) * step / self.warmup_steps
-            start, step = self.warmup_target, step - self.warmup_steps
-        cosine = 0.5 * (1.0 + math.cos(math.pi * min(step / self.decay_steps, 1.0)))
+            start, done = self.warmup_target, step - self.warmup_steps
+        cosine = 0.5 * (1.0 + math.cos(math.pi * min(done / self.decay_steps, 1.0)))
         return start * ((1.0 - self.alpha) * cosine + self.alpha)
 
 

@@ -1,7 +1,5 @@
 """Gradient descent."""
 
-import numpy as np
-
 from fastrnn import _check, _core
 from fastrnn._check import Array
 from fastrnn.optimizers.base import Optimizer, Rate
@@ -54,7 +52,7 @@ class SGD(Optimizer):
         name: str = "sgd",
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        self.momentum = _check.number("momentum", momentum, below=np.nextafter(1.0, 2.0))
+        self.momentum = _check.rate("momentum", momentum)
         self.nesterov = bool(nesterov)
         self._slots = ("momentum",) if self.momentum else ()
 
