@@ -95,12 +95,12 @@ def load(path: str | os.PathLike[str]) -> Contents:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size < 8:
-            raise _Malformed(path, f"it has {size} bytes, which is too short for a header")
+            raise _malformed(path, f"it has {size} bytes, which is too short for a header")
         (length,) = struct.unpack("<Q", file.read(8))
         if length > _LONGEST_HEADER:
-            raise _Malformed(path, f"its header claims {length} bytes, more than {_LONGEST_HEADER}")
+            raise _malformed(path, f"its header claims {length} bytes, more than {_LONGEST_HEADER}")
         if length > size - 8:
-            raise _Malformed(path, f"its header claims {length} bytes, but only {size - 8} follow")
+            raise _malformed(path, f"its header claims {length} bytes, but only {size - 8} follow")
         header, metadata = _parse(path, file.read(length))
         data = size - 8 - length
         _check_layout(path, header, data)
@@ -110,14 +110,13 @@ def load(path: str | os.PathLike[str]) -> Contents:
             count = math.prod(entry.shape)
             flat = np.fromfile(file, dtype, count)
             if flat.size != count:
-                raise _Malformed(path, f"it ends within {name!r}")
+                raise _malformed(path, f"it ends within {name!r}")
             arrays[name] = flat.astype(dtype.newbyteorder("="), copy=False).reshape(entry.shape)
     return Contents({name: arrays[name] for name in header}, metadata)
 
 
-class _Malformed(ValueError):
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"{path} is not a proper safetensors file: {why}")
+def _malformed(path: str, why: str) -> ValueError:
+    return ValueError(f"{path} is not a proper safetensors file: {why}")
 
 
 class _Entry(NamedTuple):
@@ -130,35 +129,33 @@ class _Entry(NamedTuple):
 def _parse(path: str, text: bytes) -> tuple[dict[str, _Entry], dict[str, str]]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in pairs}) < len(pairs):
-            raise _Malformed(path, "a name in its header is there twice")
+            raise ValueError("a name is there twice")
         return dict(pairs)
 
     if not text.startswith(b"{"):
-        raise _Malformed(path, "its header does not begin with {")
+        raise _malformed(path, "its header does not begin with {")
     try:
         header = json.loads(text.decode(), object_pairs_hook=once)
-    except _Malformed:
-        raise
     except (ValueError, RecursionError) as error:
-        raise _Malformed(path, f"its header is not JSON ({error})") from None
+        raise _malformed(path, f"its header is not JSON ({error})") from None
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _Malformed(path, "its metadata are not strings by name")
+        raise _malformed(path, "its metadata are not strings by name")
     return {name: _entry(path, name, value) for name, value in header.items()}, metadata
 
 
 def _entry(path: str, name: str, value: Any) -> _Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise _Malformed(path, f"{name!r} has not just dtype, shape and data_offsets")
+        raise _malformed(path, f"{name!r} has not just dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _TYPES:
-        raise _Malformed(path, f"{name!r} has the type {dtype!r}, which must be one of {', '.join(_TYPES)}")
+        raise _malformed(path, f"{name!r} has the type {dtype!r}, which must be one of {', '.join(_TYPES)}")
     if not _are_sizes(shape) or len(shape) > _MOST_AXES:
-        raise _Malformed(path, f"{name!r} has the shape {shape!r:.100}")
+        raise _malformed(path, f"{name!r} has the shape {shape!r:.100}")
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise _Malformed(path, f"{name!r} has the data_offsets {offsets!r:.100}")
+        raise _malformed(path, f"{name!r} has the data_offsets {offsets!r:.100}")
     if math.prod(shape) * _TYPES[dtype].itemsize != offsets[1] - offsets[0]:
-        raise _Malformed(path, f"{name!r} of shape {shape} and type {dtype} has {offsets[1] - offsets[0]} bytes")
+        raise _malformed(path, f"{name!r} of shape {shape} and type {dtype} has {offsets[1] - offsets[0]} bytes")
     return _Entry(dtype, tuple(shape), *offsets)
 
 
@@ -171,10 +168,10 @@ def _check_layout(path: str, header: Mapping[str, _Entry], data: int) -> None:
     end = 0
     for name, entry in sorted(header.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != end:
-            raise _Malformed(path, f"{name!r} begins at {entry.begin} instead of {end}")
+            raise _malformed(path, f"{name!r} begins at {entry.begin} instead of {end}")
         end = entry.end
     if end != data:
-        raise _Malformed(path, f"its arrays need {end} bytes, but {data} are there")
+        raise _malformed(path, f"its arrays need {end} bytes, but {data} are there")
 
 
 def _mode(path: str) -> int:
