@@ -8,7 +8,7 @@ static const double PROMISED_ULPS = 2; /* of the activations */
 
 static double square(double a) { return a * a; }
 
-static double activate(frnn_activation activation, double z) {
+double naive_activate(frnn_activation activation, double z) {
     switch (activation) {
     case FRNN_TANH: return tanh(z);
     case FRNN_SIGMOID: return z < 0 ? exp(z) / (1 + exp(z)) : 1 / (1 + exp(-z));
@@ -17,8 +17,7 @@ static double activate(frnn_activation activation, double z) {
     }
 }
 
-/* act'(z) from y = act(z) */
-static double derivative(frnn_activation activation, double y) {
+double naive_derivative(frnn_activation activation, double y) {
     switch (activation) {
     case FRNN_TANH: return 1 - y * y;
     case FRNN_SIGMOID: return y * (1 - y);
@@ -84,8 +83,8 @@ void naive_forward(const naive_rnn *r, double *y, double *y_variance, double *h,
                     }
                 }
                 for (size_t j = 0; j < H; j++) {
-                    state[j] = activate(r->activation, z[j]);
-                    variance[j] = square(derivative(r->activation, state[j]))
+                    state[j] = naive_activate(r->activation, z[j]);
+                    variance[j] = square(naive_derivative(r->activation, state[j]))
                                       * (carried[j] + sum_variance(r, I + H + 1, squares[j], z[j]))
                                   + square(PROMISED_ULPS) * 4 * r->u_squared * square(state[j]);
                 }
@@ -163,7 +162,7 @@ void naive_backward(const naive_rnn *r, const double *y, const naive_gradients *
             if (!is_used) continue;
             tokens++;
             for (size_t j = 0; j < H; j++) {
-                const double h = y[(b * T + step) * H + j], slope = derivative(r->activation, h);
+                const double h = y[(b * T + step) * H + j], slope = naive_derivative(r->activation, h);
                 dz[j] = dh[j] * slope;
                 dz_variance[j] =
                     square(slope) * variance[j]

@@ -8,6 +8,9 @@
 
 #include "fastrnn.h"
 
+double naive_activate(frnn_activation activation, double z);
+double naive_derivative(frnn_activation activation, double y); /* act'(z) from y = act(z) */
+
 typedef struct naive_rnn {
     size_t B, T, I, H;
     frnn_activation activation;

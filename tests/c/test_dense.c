@@ -6,6 +6,7 @@
 #include "check.h"
 #include "guard.h"
 #include "kernels/kernels.h"
+#include "naive.h"
 #include "tests.h"
 
 /* Numbers in guarded memory, and the same in double precision. */
@@ -30,24 +31,6 @@ static matrix given(const frnn_kernels *k, size_t rows, size_t columns, double s
     return m;
 }
 
-static double activate(frnn_activation activation, double z) {
-    switch (activation) {
-    case FRNN_TANH: return tanh(z);
-    case FRNN_SIGMOID: return 1 / (1 + exp(-z));
-    case FRNN_RELU: return z > 0 ? z : 0;
-    default: return z;
-    }
-}
-
-static double derivative(frnn_activation activation, double y) {
-    switch (activation) {
-    case FRNN_TANH: return 1 - y * y;
-    case FRNN_SIGMOID: return y * (1 - y);
-    case FRNN_RELU: return y > 0;
-    default: return 1;
-    }
-}
-
 /* One side of a product: rows `row` apart, the elements of each k apart; and how large these are as rounding sees them. */
 typedef struct factor {
     const double *first, *sizes;
@@ -64,7 +47,8 @@ static void check_product(const char *what, const frnn_kernels *k, const matrix 
                 const size_t of_a = i * a.row + n * a.k, of_b = j * b.row + n * b.k;
                 sum += a.first[of_a] * b.first[of_b], terms += fabs(a.sizes[of_a] * b.sizes[of_b]);
             }
-            const double want = activate(activation, sum), got = get(k->dtype, found->array, i * found->columns + j);
+            const double want = naive_activate(activation, sum),
+                         got = get(k->dtype, found->array, i * found->columns + j);
             const double tolerance = u * ((double)(K + 6) * terms + 4 * fabs(want));
             CHECK(fabs(got - want) <= tolerance, "%s[%zu, %zu] is %.9g instead of %.9g, tolerance %.1e", what, i, j,
                   got, want, tolerance);
@@ -101,7 +85,7 @@ static void check_dense(const frnn_kernels *k, sizes s, frnn_activation activati
     m[4] = given(k, s.B, s.H, 1), m[5] = take(k, s.B, s.I), m[6] = take(k, s.I, s.H), m[7] = take(k, 1, s.H);
     m[8] = (matrix){.numbers = calloc(s.B * s.H + 1, sizeof(double))}; /* dz, from the y that was found */
     for (size_t i = 0; i < s.B * s.H; i++)
-        m[8].numbers[i] = m[4].numbers[i] * derivative(activation, get(k->dtype, m[3].array, i));
+        m[8].numbers[i] = m[4].numbers[i] * naive_derivative(activation, get(k->dtype, m[3].array, i));
     guard_freeze(m[3].array);
     d.dy = m[4].array, d.dx = dx ? m[5].array : NULL, d.dw = m[6].array, d.db = db ? m[7].array : NULL;
     if (activation == FRNN_LINEAR) d.y = NULL;
