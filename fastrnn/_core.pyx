@@ -122,8 +122,8 @@ cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
 
 
 cdef bint are_below(size_t V, size_t n, const intptr_t *ids) noexcept:
-    # Whether all ids are rows of a table. Below 0 and beyond it, one of these numbers is negative; in four sums, for this
-    # is to be over sooner than a comparison after the other would be.
+    # Whether all ids are rows of a table. Below 0 and beyond it, one of these numbers is negative; in four sums, for
+    # this is to be over sooner than a comparison after the other would be.
     cdef size_t i = 0
     cdef intptr_t last = <intptr_t> V - 1, a = 0, b = 0, c = 0, d = 0
     while i + 4 <= n:
