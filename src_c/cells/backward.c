@@ -28,7 +28,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     const size_t tokens = frnn_times(l, steps, plan->B), pointers = frnn_times(l, threads, tokens);
     const size_t wx_rows = frnn_times(l, gates, plan->H);
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
-    g.table_parts = 1;
+    g.parts = 1;
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
@@ -42,12 +42,17 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     return g;
 }
 
-void frnn_share_table(frnn_backward *g, size_t width, frnn_layout *l) {
+void frnn_halve(frnn_backward *g, size_t width, frnn_layout *l) {
     const frnn_plan *plan = g->plan;
     const size_t tokens = frnn_backward_chunk(plan, width) * plan->B; /* not fewer if time is: bits must not change */
-    if (!g->gradients->dtable || g->tape->V > tokens / TOKENS_PER_ROW) return;
-    g->table_parts = 2;
-    g->tables = frnn_take(l, frnn_times(l, 2 * g->gates, frnn_times(l, g->tape->V, plan->H)), plan->kernels->size);
+    const size_t rows = g->gradients->dtable ? g->tape->V : 0;
+    if (rows > tokens / TOKENS_PER_ROW) return;
+    g->parts = FRNN_MOST_PARTS;
+    g->tables = frnn_take(l, frnn_times(l, g->parts * g->gates, frnn_times(l, rows, plan->H)), plan->kernels->size);
+}
+
+frnn_range frnn_own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
+    return frnn_part(g->parts, frnn_team_size(team), member);
 }
 
 void frnn_begin_backward(const frnn_backward *g) {
@@ -163,9 +168,9 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
 }
 
 /* dx = dz wx^T */
-static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
+static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t, int own) {
     const frnn_plan *plan = g->plan;
-    const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
+    const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);
     const frnn_term term = {(const void *const *)t->dz + mine.first, g->wx_t, g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
                          (frnn_product){.term = {term},
@@ -183,7 +188,7 @@ static size_t table_bytes(const frnn_backward *g) {
     return g->tape->V * g->gates * g->plan->H * g->plan->kernels->size;
 }
 static char *table_of_part(const frnn_backward *g, size_t part) {
-    return g->table_parts > 1 ? g->tables + part * table_bytes(g) : g->gradients->dtable;
+    return g->parts > 1 ? g->tables + part * table_bytes(g) : g->gradients->dtable;
 }
 
 /* Lists where the tokens from `first` on add to, and adds them. */
@@ -196,20 +201,25 @@ static void add_to_table(const frnn_backward *g, const frnn_tokens *t, size_t fi
     if (turned) k->add_rows(t->n - first, turned, dz, 0, rows, N - turned);
 }
 
-/* The tokens of a block, and one member's share of them to the table. */
+/* The tokens of a block that a member needs, and its parts of them to the table. */
 static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
-                         frnn_tokens *t, int all) {
-    const frnn_range mine = frnn_part(g->table_parts, frnn_team_size(team), member);
-    for (size_t part = 0; part < g->table_parts; part++) {
-        const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->table_parts, part);
+                         frnn_tokens *t, frnn_summed needed) {
+    const frnn_range mine = frnn_own_parts(g, team, member);
+    for (size_t part = 0; part < g->parts; part++) {
+        const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->parts, part);
         const size_t first = t->n;
-        const int adds = g->gradients->dtable && mine.first <= part && part < mine.last;
-        if (!all && !adds) continue;
+        const int own = mine.first <= part && part < mine.last, adds = own && g->gradients->dtable;
+        t->part[part] = (struct frnn_tokens_of_part){.first = first};
+        if (!adds && needed != FRNN_ALL_TOKENS && !(own && needed == FRNN_OWN_PARTS)) continue;
         char *const table = adds ? table_of_part(g, part) : NULL;
-        if (adds && g->table_parts > 1) memset(table, 0, table_bytes(g));
+        if (adds && g->parts > 1) memset(table, 0, table_bytes(g));
+        t->later = g->tape->h0 != NULL;
         list_tokens(g, steps, (frnn_range){rows.first + some.first, rows.first + some.last}, table, t);
+        t->part[part].n = t->n - first, t->part[part].later = t->later;
         if (adds) add_to_table(g, t, first);
     }
+    t->later = 0;
+    for (size_t part = 0; part < g->parts; part++) t->later |= t->part[part].later;
 }
 
 /* One member's rows of a table in bytes. */
@@ -229,7 +239,7 @@ static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) 
 static void join_tables(const frnn_backward *g, frnn_team *team, size_t member) {
     const frnn_range mine = table_rows(g, team, member);
     const frnn_kernels *k = g->plan->kernels;
-    for (size_t part = 0; part < g->table_parts; part++)
+    for (size_t part = 0; part < g->parts; part++)
         k->add((mine.last - mine.first) / k->size, 1, table_of_part(g, part) + mine.first, 0,
                (char *)g->gradients->dtable + mine.first);
 }
@@ -260,11 +270,12 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
                    : (g->tape->mask ? go_through_seats : go_through_steps)(g, team, member, steps, s, way))
         return 1;
     if (frnn_barrier(team)) return 1; /* dz of all rows must be there */
-    t->n = 0, t->rows = rows, t->later = g->tape->h0 != NULL;
-    list_and_add(g, team, member, steps, rows, t, g->gradients->dx || way->sums_tokens);
-    if (g->gradients->dx && multiply_dx(g, team, member, t)) return 1;
+    const frnn_summed needed = g->gradients->dx && way->summed == FRNN_NO_TOKENS ? FRNN_ALL_TOKENS : way->summed;
+    t->n = 0, t->rows = rows;
+    list_and_add(g, team, member, steps, rows, t, needed);
+    if (g->gradients->dx && multiply_dx(g, team, member, t, needed == FRNN_OWN_PARTS)) return 1;
     if (way->sum(g, team, member, t, way->cell)) return 1;
-    if (g->table_parts > 1) join_tables(g, team, member);
+    if (g->gradients->dtable && g->parts > 1) join_tables(g, team, member);
     return 0;
 }
 

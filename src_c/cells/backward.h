@@ -15,13 +15,13 @@ typedef struct frnn_backward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     const frnn_gradients *gradients;
-    size_t gates;       /* the gradients of x's products are the first gates * H columns of dz */
-    size_t turned;      /* so many of these gates, the last ones, come first */
-    size_t group;       /* so many rows of the batch stay with one member */
-    size_t steps;       /* of a chunk */
-    frnn_place dz;      /* (B, steps, ...) */
-    size_t table_parts; /* of the rows of a block; if there are more than one, */
-    char *tables;     /* (table_parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
+    size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
+    size_t turned;    /* so many of these gates, the last ones, come first */
+    size_t group;     /* so many rows of the batch stay with one member */
+    size_t steps;     /* of a chunk */
+    frnn_place dz;    /* (B, steps, ...) */
+    size_t parts;     /* of the rows of a block; if there are more than one, */
+    char *tables;     /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
     char *zeros;      /* whole panels over the larger of H and I */
     char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
     size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
@@ -44,7 +44,9 @@ typedef struct frnn_back_step {
     char **to;
 } frnn_back_step;
 
-/* A chunk's active tokens, one sequence after the other as they lie in memory; all of them for every member. */
+enum { FRNN_MOST_PARTS = 2 };
+
+/* A chunk's active tokens, one sequence after the other as they lie in memory: all of them, or those of one member's parts. */
 typedef struct frnn_tokens {
     frnn_range rows; /* of the batch */
     size_t n;
@@ -52,7 +54,14 @@ typedef struct frnn_tokens {
     int later;                 /* some have a state before that is not zero throughout */
     const char **dz, **x, **h; /* h: the states before */
     char **dx;                 /* or their rows of dtable */
+    struct frnn_tokens_of_part {
+        size_t first, n;
+        int later;
+    } part[FRNN_MOST_PARTS];
 } frnn_tokens;
+
+/* Which tokens a member's sums go over. */
+typedef enum frnn_summed { FRNN_NO_TOKENS, FRNN_ALL_TOKENS, FRNN_OWN_PARTS } frnn_summed;
 
 /* What a cell does differently; nonzero: the team is stopping. */
 typedef struct frnn_way_back {
@@ -64,7 +73,7 @@ typedef struct frnn_way_back {
                  const void *cell);
     /* Adds a chunk's tokens to the gradients of the weights. May change the lists. Ends with a barrier. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
-    int sums_tokens; /* 0: it does not look at them */
+    frnn_summed summed;
     const void *cell;
 } frnn_way_back;
 
@@ -76,9 +85,11 @@ size_t frnn_backward_chunk(const frnn_plan *plan, size_t width);
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                     size_t gates, size_t width, frnn_layout *l);
 
-/* Has each half of a chunk's rows add to a table of its own, if there are many tokens for every row of it: where members have
- * nothing else to do meanwhile. They cannot share one, whose rows may be shorter than lines of the cache. */
-void frnn_share_table(frnn_backward *g, size_t width, frnn_layout *l);
+/* Makes the two halves of a chunk's rows parts, each of which is one member's and adds to a table of its own, unless there are
+ * too few tokens for every row of it. Members cannot share a table, whose rows may be shorter than lines of the cache. */
+void frnn_halve(frnn_backward *g, size_t width, frnn_layout *l);
+/* One member's parts. */
+frnn_range frnn_own_parts(const frnn_backward *g, const frnn_team *team, size_t member);
 
 /* Before the members start. */
 void frnn_begin_backward(const frnn_backward *g);

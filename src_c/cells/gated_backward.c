@@ -49,7 +49,7 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     frnn_lay_out_few_sums(&g.few, cell, plan, l);
     if (g.few.group) {
         g.common.group = g.few.group;
-        frnn_share_table(&g.common, width, l);
+        frnn_halve(&g.common, width, l);
     }
     g.common.turned = cell->gates - cell->together;
     g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
@@ -271,7 +271,8 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
         if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
     }
     frnn_go_back(&g->common, team, member, share,
-                 &(frnn_way_back){step_back, g->few.group ? frnn_few_back : NULL, sum, g->count > 0, g});
+                 &(frnn_way_back){step_back, g->few.group ? frnn_few_back : NULL, sum,
+                                  g->count ? FRNN_ALL_TOKENS : FRNN_NO_TOKENS, g});
 }
 
 frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {

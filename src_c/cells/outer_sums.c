@@ -149,20 +149,46 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
     return b->size > 1 && frnn_barrier(team);
 }
 
-int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
-                            const void *const *x, const void *const *h, const void *const *dz) {
-    /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
-    const size_t tiles = (tiles_of(s->kernels, s->I) + tiles_of(s->kernels, s->H)) * frnn_panels(s->kernels, s->N);
-    const size_t size = frnn_team_size(team);
-    const int alone = tiles <= 2;
+/* All of n tokens, shared by some members: `place` is which of them this one is. */
+static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place, const frnn_outer_sums *s, int first,
+                      size_t n, const void *const *x, const void *const *h, const void *const *dz) {
     const size_t blocks = frnn_most((n + FRNN_MOST_BLOCK - 1) / FRNN_MOST_BLOCK, 1);
     for (size_t i = 0; i < blocks; i++) { /* once for no tokens too: the sums must be written */
         const frnn_range tokens = frnn_part(n, blocks, i);
         const size_t at = tokens.first;
-        block b = {.sums = s, .n = tokens.last - at, .fresh = first && i == 0 && !s->accumulate};
-        b.size = alone ? 1 : size, b.place = alone ? 0 : member;
-        if (alone && member + 1 < size) break;
+        const block b = {
+            .sums = s, .n = tokens.last - at, .fresh = first && i == 0 && !s->accumulate, .size = size, .place = place};
         if (add_block(team, member, &b, x ? x + at : NULL, h ? h + at : NULL, dz + at)) return 1;
     }
-    return alone && frnn_barrier(team);
+    return 0;
+}
+
+size_t frnn_sum_tiles(const frnn_kernels *k, size_t I, size_t H, size_t N) {
+    return (tiles_of(k, I) + tiles_of(k, H)) * frnn_panels(k, N);
+}
+
+int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
+                            const void *const *x, const void *const *h, const void *const *dz) {
+    const size_t size = frnn_team_size(team);
+    if (frnn_sum_tiles(s->kernels, s->I, s->H, s->N) > 2)
+        return add_tokens(team, member, size, member, s, first, n, x, h, dz);
+    /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
+    if (member + 1 == size && frnn_add_outer_products_alone(team, member, s, first, n, x, h, dz)) return 1;
+    return frnn_barrier(team);
+}
+
+int frnn_add_outer_products_alone(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
+                                  const void *const *x, const void *const *h, const void *const *dz) {
+    return add_tokens(team, member, 1, 0, s, first, n, x, h, dz);
+}
+
+void frnn_join_outer_sums(const frnn_outer_sums *s, const frnn_outer_sums *other) {
+    const frnn_kernels *k = s->kernels;
+    const size_t row = s->stride * k->size;
+    if (s->dwx_t) k->add(s->I * s->N, 1, other->dwx_t, 0, s->dwx_t);
+    for (size_t i = 0; i < s->I && !s->dwx_t; i++)
+        k->add(s->N, 1, (char *)other->dwx + i * row, 0, (char *)s->dwx + i * row);
+    for (size_t i = 0; i < s->H; i++) k->add(s->N, 1, (char *)other->dwh + i * row, 0, (char *)s->dwh + i * row);
+    k->add(s->N, 1, other->db_panels, 0, s->db_panels);
+    if (s->db_h) k->add(s->N, 1, db_h_panels(other), 0, db_h_panels(s));
 }

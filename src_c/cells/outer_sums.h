@@ -36,4 +36,13 @@ void frnn_end_outer_sums(const frnn_outer_sums *s);
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz);
 
+/* Tiles of dwx and dwh, which members can share. */
+size_t frnn_sum_tiles(const frnn_kernels *kernels, size_t I, size_t H, size_t N);
+
+/* The same by one member alone, for tokens of a part of the batch, which has sums of its own; */
+int frnn_add_outer_products_alone(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
+                                  const void *const *x, const void *const *h, const void *const *dz);
+/* and adds these to the others, before any of both are ended. */
+void frnn_join_outer_sums(const frnn_outer_sums *s, const frnn_outer_sums *other);
+
 #endif

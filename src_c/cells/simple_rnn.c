@@ -186,10 +186,15 @@ frnn_status frnn_simple_rnn_forward(const frnn_plan *plan, const frnn_tape *tape
 
 typedef struct backward {
     frnn_backward common;
-    char *wh_t;           /* packed transpose */
-    char *dropped;        /* (steps, B, H) previous states times dropout */
-    frnn_outer_sums sums; /* of the weight gradients */
+    char *wh_t;            /* packed transpose */
+    char *dropped;         /* (steps, B, H) previous states times dropout */
+    frnn_outer_sums sums;  /* of the weight gradients, */
+    frnn_outer_sums apart; /* and where there are two parts, of the second one in a chunk */
 } backward;
+
+/* So many rows that two parts of them pay, and so few tiles of gradients: members that shared these would wait for what the
+ * others have written, which takes as long as the sums. */
+enum { HALVED_ROWS = 16, HALVED_TILES = 4 };
 
 static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                  frnn_layout *l) {
@@ -201,6 +206,12 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     g.dropped = frnn_take(l, tape->dropout ? states : 0, k->size);
     g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, gradients->dwx, gradients->dwh,
                                      gradients->db, NULL, gradients->accumulate, l);
+    if (plan->B < HALVED_ROWS || tape->dropout || frnn_sum_tiles(k, plan->I, plan->H, plan->H) > HALVED_TILES) return g;
+    frnn_halve(&g.common, plan->H, l);
+    if (g.common.parts == 1) return g;
+    void *const dwx = frnn_take(l, frnn_times(l, plan->I, plan->H), k->size);
+    void *const dwh = frnn_take(l, frnn_times(l, plan->H, plan->H), k->size);
+    g.apart = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, dwx, dwh, NULL, NULL, 0, l);
     return g;
 }
 
@@ -262,10 +273,28 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     return 0;
 }
 
+/* Each part by one member; then they are joined. */
+static int sum_parts(const backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
+    const frnn_range mine = frnn_own_parts(&g->common, team, member);
+    for (size_t part = mine.first; part < mine.last; part++) {
+        const frnn_outer_sums *sums = part ? &g->apart : &g->sums;
+        const size_t first = t->part[part].first;
+        if (part) frnn_begin_outer_sums(sums);
+        if (frnn_add_outer_products_alone(
+                team, member, sums, part || t->first, t->part[part].n, (const void *const *)t->x + first,
+                t->part[part].later ? (const void *const *)t->h + first : NULL, (const void *const *)t->dz + first))
+            return 1;
+    }
+    if (frnn_barrier(team)) return 1;
+    if (member == 0) frnn_join_outer_sums(&g->sums, &g->apart);
+    return 0;
+}
+
 static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t, const void *cell) {
     const backward *own = cell;
     const frnn_kernels *k = g->plan->kernels;
     const size_t row = g->plan->H * k->size;
+    if (g->parts > 1) return sum_parts(own, team, member, t);
     if (g->tape->dropout) {
         const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
         for (size_t i = mine.first; i < mine.last; i++) {
@@ -289,7 +318,8 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     if (g->common.gradients->dx
         && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
         return;
-    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, NULL, sum, 1, g});
+    const frnn_summed summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS;
+    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, NULL, sum, summed, g});
 }
 
 frnn_status frnn_simple_rnn_backward_steps(const frnn_plan *plan, size_t *steps) {
