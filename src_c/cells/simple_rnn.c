@@ -194,7 +194,7 @@ typedef struct backward {
 
 /* So many rows that two parts of them pay, and so few tiles of gradients: members that shared these would wait for what the
  * others have written, which takes as long as the sums. */
-enum { HALVED_ROWS = 16, HALVED_TILES = 4 };
+enum { HALVED_ROWS = 16, HALVED_TILES = 8 };
 
 static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                  frnn_layout *l) {
