@@ -45,16 +45,23 @@ FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gate
 
 typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors);
 
-/* Calls `update` for all units, at most UNITS vectors at a time. In a block so many gates stand side by side. Where all
- * blocks are whole, up to `most` vectors of a row go together: that halves the way to find them, and doubles the code. */
-FRNN_INLINE void F(for_units)(const frnn_gated_rows *rows, int order, size_t gates, int most, F(update) * update) {
-    const frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
-    const int vectors = g.H % PANEL == 0 ? most : 1;
-    size_t row = g.row, first = g.first * PANEL;
+/* Calls `update` for the units of some blocks, at most UNITS vectors at a time, so many vectors of a row together. */
+FRNN_INLINE void F(for_blocks)(const frnn_gated_rows *rows, size_t first, size_t last, int order, size_t gates,
+                               int vectors, F(update) * update) {
+    frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
+    g.first = first, g.last = last;
+    size_t row = g.row, unit = first * PANEL;
     F(units) u[F(UNITS)];
-    for (int n; (n = F(list_units)(rows, order, gates, vectors, &row, &first, u)) > 0;)
-        if (vectors == 1) update(&g, u, n, 1);
-        else update(&g, u, n, most);
+    for (int n; (n = F(list_units)(&g, order, gates, vectors, &row, &unit, u)) > 0;) update(&g, u, n, vectors);
+}
+
+/* The same for all units. In a block so many gates stand side by side. Of whole blocks up to `most` vectors of a row go
+ * together: that halves the way to find them, and doubles the code. A last one that is not whole goes by itself. */
+FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates, int most, F(update) * update) {
+    const size_t blocks = most > 1 ? g->H / PANEL : 0;
+    const size_t whole = blocks < g->first ? g->first : blocks < g->last ? blocks : g->last;
+    if (g->first < whole) F(for_blocks)(g, g->first, whole, order, gates, most, update);
+    if (whole < g->last) F(for_blocks)(g, whole, g->last, order, gates, 1, update);
 }
 
 /* All vectors i, v being their place in units[e]. One after the other, whatever the compiler thinks. What a kernel reads and
