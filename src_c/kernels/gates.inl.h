@@ -48,7 +48,7 @@ typedef void F(update)(const frnn_gated_rows *g, const F(units) * u, int n, int 
 /* Calls `update` for the units of some blocks, at most UNITS vectors at a time, so many vectors of a row together. */
 FRNN_INLINE void F(for_blocks)(const frnn_gated_rows *rows, size_t first, size_t last, int order, size_t gates,
                                int vectors, F(update) * update) {
-    frnn_gated_rows g = *rows; /* a copy that no store through a vector can be suspected to change */
+    frnn_gated_rows g = *rows;
     g.first = first, g.last = last;
     size_t row = g.row, unit = first * PANEL;
     F(units) u[F(UNITS)];
