@@ -183,10 +183,11 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                         .activation = FRNN_LINEAR});
 }
 
-/* Bytes of a table, and where a part of the rows adds to. */
 static size_t table_bytes(const frnn_backward *g) {
     return g->tape->V * g->gates * g->plan->H * g->plan->kernels->size;
 }
+
+/* Where a part of the rows adds to. */
 static char *table_of_part(const frnn_backward *g, size_t part) {
     return g->parts > 1 ? g->tables + part * table_bytes(g) : g->gradients->dtable;
 }
@@ -210,7 +211,7 @@ static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member,
         const size_t first = t->n;
         const int own = mine.first <= part && part < mine.last, adds = own && g->gradients->dtable;
         t->part[part] = (struct frnn_tokens_of_part){.first = first};
-        if (!adds && needed != FRNN_ALL_TOKENS && !(own && needed == FRNN_OWN_PARTS)) continue;
+        if (!adds && !(own && needed == FRNN_OWN_PARTS) && needed != FRNN_ALL_TOKENS) continue;
         char *const table = adds ? table_of_part(g, part) : NULL;
         if (adds && g->parts > 1) memset(table, 0, table_bytes(g));
         t->later = g->tape->h0 != NULL;
