@@ -1,4 +1,4 @@
-"""Measure all that RESULTS.md shows, on the machine at hand: a quarter of an hour.
+"""Measure all that RESULTS.md shows, on the machine at hand: twenty minutes.
 
     python -m bench.measure && python -m bench.report
 

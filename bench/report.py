@@ -63,8 +63,8 @@ MODELS = """\
 ## Training a model
 
 `{model}`, and the same with other layers, on {samples} sequences of {steps} token ids: RMSprop, batches of {batch},
-{threads}. *epoch* is the best but the first, which compiles{scaled}. *predict* has batches of 1,000. Everybody starts
-from the same weights, gets the same batches and finds the same loss. {versions}.
+{threads}. The libraries take turns; *epoch* is the best but the first ones, which compile{scaled}. *predict* has
+batches of 1,000. Everybody starts from the same weights, gets the same batches and finds the same loss. {versions}.
 
 """
 
