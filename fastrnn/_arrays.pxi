@@ -6,7 +6,6 @@ ctypedef Py_buffer *buffer_pointer
 
 cdef enum:
     MOST_ARRAYS = 24
-    ROOM = 512  # words on the stack, the scratch memory of small calls
     SHORT = 1 << 16  # multiply-adds
 
 cdef object FLOAT32 = numpy_dtype("float32")

@@ -91,6 +91,25 @@ cdef void give_back(block *b) noexcept:
     spare_bytes += b.bytes
 
 
+cdef enum:
+    ROOM = 512  # words on the stack
+
+cdef struct scratch:
+    # Memory for a call: on the stack, if it is little.
+    size_t[ROOM] room
+    block allocated
+    void *memory
+
+
+cdef int take_scratch(scratch *s, size_t bytes) except -1:
+    s.allocated.memory = NULL
+    s.memory = <void *> ((<uintptr_t> s.room + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE)
+    if bytes > sizeof(s.room) - CACHE_LINE:
+        allocate(&s.allocated, bytes)
+        s.memory = s.allocated.memory
+    return 0
+
+
 @cython.final
 cdef class Memory:
     cdef block block

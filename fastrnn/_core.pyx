@@ -122,20 +122,12 @@ cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
 
 
 cdef bint are_below(size_t V, size_t n, const intptr_t *ids) noexcept:
-    # Whether all ids are rows of a table. Below 0 and beyond it, one of these numbers is negative; in four sums, for
-    # this is to be over sooner than a comparison after the other would be.
-    cdef size_t i = 0
-    cdef intptr_t last = <intptr_t> V - 1, a = 0, b = 0, c = 0, d = 0
-    while i + 4 <= n:
-        a |= ids[i] | last - ids[i]
-        b |= ids[i + 1] | last - ids[i + 1]
-        c |= ids[i + 2] | last - ids[i + 2]
-        d |= ids[i + 3] | last - ids[i + 3]
-        i += 4
-    while i < n:
-        a |= ids[i] | last - ids[i]
-        i += 1
-    return (a | b | c | d) >= 0
+    # Whether all ids are rows of a table: below 0 and beyond it, one of these numbers is negative.
+    cdef size_t i
+    cdef intptr_t last = <intptr_t> V - 1, signs = 0
+    for i in range(n):
+        signs |= ids[i] | last - ids[i]
+    return signs >= 0
 
 
 cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, mask, dropout, access mode,
@@ -168,29 +160,24 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
 
 
 cdef int run_forward(Weights weights, call *c, void *h_last, void *c_last) except -1:
-    cdef size_t[ROOM] room
+    cdef scratch s
     cdef size_t bytes
-    cdef void *scratch = <void *> ((<uintptr_t> room + 63) // 64 * 64)
-    cdef block allocated
     cdef frnn_status status
     check(weights.cell.forward_scratch_size(&c.plan, &c.tape, &bytes))
-    allocated.memory = NULL
-    if bytes > sizeof(room) - 64:
-        allocate(&allocated, bytes)
-        scratch = allocated.memory
-    if is_short(weights, c):
-        status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
+    take_scratch(&s, bytes)
+    if is_short(&c.plan, weights.cell.gates):
+        status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, s.memory)
     else:
         with nogil:
-            status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, scratch)
-    give_back(&allocated)
+            status = weights.cell.forward(&c.plan, &c.tape, h_last, c_last, s.memory)
+    give_back(&s.allocated)
     return check(status)
 
 
-cdef bint is_short(Weights weights, call *c) noexcept:
+cdef bint is_short(const frnn_plan *plan, size_t gates) noexcept:
     # Over in some microseconds: giving the GIL away would take as long.
-    cdef double tokens = <double> c.plan.B * <double> c.plan.T
-    return tokens * <double> (c.plan.I + c.plan.H) * <double> c.plan.H * <double> weights.cell.gates <= SHORT
+    cdef double tokens = <double> plan.B * <double> plan.T
+    return tokens * <double> (plan.I + plan.H) * <double> plan.H * <double> gates <= SHORT
 
 
 def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates, str activation,
@@ -285,7 +272,7 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
         g.accumulate = accumulate
         check(weights.cell.backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
         allocate(&scratch, bytes)
-        if is_short(weights, &c):
+        if is_short(&c.plan, weights.cell.gates):
             status = weights.cell.backward(&c.plan, &c.tape, &g, scratch.memory)
         else:
             with nogil:

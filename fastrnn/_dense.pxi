@@ -1,26 +1,19 @@
 # The dense layer.
 
 cdef int run_dense(frnn_plan *plan, const frnn_dense *dense) except -1:
-    cdef size_t[ROOM] room
+    cdef scratch s
     cdef size_t bytes
-    cdef void *scratch = <void *> ((<uintptr_t> room + 63) // 64 * 64)
-    cdef block allocated
     cdef frnn_status status
     cdef frnn_status (*run)(const frnn_plan *, const frnn_dense *, void *) noexcept nogil
     run = api.dense_forward if dense.dw == NULL else api.dense_backward
-    plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
-    plan.poll = poll
     check(api.dense_scratch_size(plan, dense, &bytes))
-    allocated.memory = NULL
-    if bytes > sizeof(room) - 64:
-        allocate(&allocated, bytes)
-        scratch = allocated.memory
+    take_scratch(&s, bytes)
     if <double> plan.B * <double> plan.I * <double> plan.H <= SHORT:
-        status = run(plan, dense, scratch)
+        status = run(plan, dense, s.memory)
     else:
         with nogil:
-            status = run(plan, dense, scratch)
-    give_back(&allocated)
+            status = run(plan, dense, s.memory)
+    give_back(&s.allocated)
     return check(status)
 
 
@@ -38,6 +31,7 @@ cdef int open_dense(frnn_plan *plan, frnn_dense *dense, arrays *a, x, w, y, acce
     dense.y = matrix(a, y, "y", mode, plan.B, plan.H)
     plan.kernels = api.kernels(isa, FRNN_F64 if a.code == c"d" else FRNN_F32)
     plan.activation = ACTIVATIONS[activation]
+    set_team(plan)
     return 0
 
 

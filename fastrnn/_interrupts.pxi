@@ -23,6 +23,12 @@ cdef int poll(void *unused) noexcept with gil:
 cdef set alone = set()  # threads whose calls are not to be shared out
 
 
+cdef void set_team(frnn_plan *plan) noexcept:
+    # Who computes, and what they ask while they do.
+    plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
+    plan.poll = poll
+
+
 def work_alone(unsigned long thread, bint yes):
     if yes:
         alone.add(thread)

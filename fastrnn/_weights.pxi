@@ -96,8 +96,7 @@ cdef class Weights:
         memset(&plan, 0, sizeof(plan))
         plan.kernels = self.kernels
         plan.B, plan.T, plan.I, plan.H = B, T, self.inputs, self.units
-        plan.threads = 1 if alone and PyThread_get_thread_ident() in alone else threads
-        plan.poll = poll
+        set_team(&plan)
         plan.reset_after = self._reset_after
         return plan
 
