@@ -182,7 +182,7 @@ def backward(
     dy: _Array | None,
     dlast: _States | None,
     dx: _Array | None,
-    dinitial: tuple[_Array, ...],
+    dinitial: _States | None,
     dkernel: _Array,
     drecurrent: _Array,
     dbias: _Array | None,

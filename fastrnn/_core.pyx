@@ -239,7 +239,7 @@ def backward_steps(Weights weights not None, Py_ssize_t batch):
 
 def backward(Weights weights not None, x, y not None, gates, initial, mask, dropout, str activation,
              str recurrent_activation, bint go_backwards, bint zero_output_for_mask, dy, dlast, dx,
-             dinitial not None, dkernel not None, drecurrent not None, dbias, bint accumulate):
+             dinitial, dkernel not None, drecurrent not None, dbias, bint accumulate):
     cdef arrays a
     cdef call c
     cdef frnn_gradients g

@@ -76,10 +76,10 @@ typedef struct frnn_gradients {
     ptrdiff_t dy_batch, dy_time; /* strides of dy */
     const void *dh_last;         /* (B, H) gradient of the last state, or NULL for zeros */
     void *dx;                    /* (B, T, I) dense, or NULL if not wanted */
-    void *dh0;                   /* (B, H); may be dh_last */
+    void *dh0;                   /* (B, H); may be dh_last; NULL if not wanted: then a single step needs no wh */
     void *dwx, *dwh, *db;        /* like wx, wh and b; db is NULL without a bias */
     const void *dc_last;         /* LSTM: (B, H) gradient of the last c, or NULL for zeros */
-    void *dc0;                   /* LSTM: (B, H); may be dc_last */
+    void *dc0;                   /* LSTM: (B, H); may be dc_last; NULL if not wanted */
     int accumulate;              /* dwx, dwh, db and dtable are added to, instead of written */
     void *dtable;                /* (V, gates * H), or NULL if not wanted or there is no table */
 } frnn_gradients;
@@ -140,7 +140,7 @@ typedef struct frnn_cell {
      * of a sequence in segments, the last one first, gives the same bits as in one call if every segment but the last
      * is a multiple of that, with `accumulate` in all calls but the first. */
     frnn_status (*backward_steps)(const frnn_plan *plan, size_t *steps);
-    /* The tape must have its y and gates and be as the forward call left it. */
+    /* Depends on which gradients are NULL. The tape must have its y and gates and be as the forward call left it. */
     frnn_status (*backward_scratch_size)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                          size_t *bytes);
     frnn_status (*backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,

@@ -1,5 +1,6 @@
 """The stateless functions: what they accept, what they return, and that layout and surroundings never matter."""
 
+import pickle
 import sys
 
 import children
@@ -446,3 +447,21 @@ def test_the_tape_cannot_be_spoiled_through_the_output(cell, rng):
 def test_public_names(cell):
     assert {f"{cell.name}{part}" for part in ("", "_forward", "_backward")} <= set(functional.__all__)
     assert functional.Gradients._fields == ("dx", "dinitial_state", "weights")
+
+
+def test_gradients_are_a_named_tuple(cell, rng):
+    """Also where the initial state's are computed when they are asked for."""
+    x, weights, _ = call(rng, cell, T=1)
+    _, tape = cell.forward(x, *weights)
+    gradients = cell.backward(rng.normal(size=(len(x), weights[1].shape[0])), tape)
+    dx, dinitial, dweights = gradients
+    np.testing.assert_array_equal(dx, gradients.dx)
+    np.testing.assert_array_equal(dinitial, gradients.dinitial_state)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(gradients))[1], dinitial)
+    assert dweights is gradients.weights
+    assert isinstance(gradients, functional.Gradients)
+    assert len(gradients) == 3
+    assert gradients._asdict().keys() == set(gradients._fields)
+    assert gradients._replace(dx=None).dinitial_state is dinitial
+    assert gradients._replace(dinitial_state=None)[1] is None
+    assert repr(gradients).startswith("Gradients(dx=")

@@ -243,3 +243,26 @@ def test_empty(cell, B, T, return_sequences):
     if not return_sequences:
         (dstate if cell.states == 1 else dstate[0])[:] += dy
     np.testing.assert_array_equal(got.dinitial_state, dstate)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("B", "H"), [(1, 40), (3, 5), (20, 8), (33, 65)])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_a_single_step_from_nothing_is_one_from_zeros(cell, return_sequences, masked, B, H, dtype):
+    """The gradient of the initial state is computed when it is asked for, of what there was at the call."""
+    rng = np.random.default_rng([B, masked])
+    x, weights = rng.normal(size=(B, 1, 6)).astype(dtype), random_weights(rng, 6, H, dtype=dtype, cell=cell)
+    dy = rng.normal(size=(B, 1, H) if return_sequences else (B, H)).astype(dtype)
+    dstate = random_state(rng, B, H, dtype, cell)
+    zeros = cell.one_array([np.zeros_like(d) for d in ([dstate] if cell.states == 1 else dstate)])
+    options = {"mask": random_mask(rng, B, 1) if masked else None, "return_sequences": return_sequences}
+    _, from_zeros = cell.forward(x, *weights, **options, initial_state=zeros)
+    want = flat(cell.backward(dy, from_zeros, dstate=dstate))
+    _, tape = cell.forward(x, *weights, **options)
+    got = cell.backward(dy, tape, dstate=dstate)
+    for changed in (dy, *([dstate] if cell.states == 1 else dstate)):
+        changed[...] = np.nan
+    for g, w in zip(flat(got), want, strict=True):
+        np.testing.assert_array_equal(g, w)
+    assert np.any(want[1])

@@ -8,10 +8,11 @@ Shapes are written with B (batch), T (time), I (features) and H (units).
 """
 
 from fastrnn.functional._call import Output
+from fastrnn.functional._gradients import Gradients
 from fastrnn.functional._gru import gru, gru_forward
 from fastrnn.functional._lstm import lstm, lstm_forward
 from fastrnn.functional._simple_rnn import simple_rnn, simple_rnn_forward
-from fastrnn.functional._tape import Gradients, Tape, backward
+from fastrnn.functional._tape import Tape, backward
 
 simple_rnn_backward = gru_backward = lstm_backward = backward  # the tape knows its cell
 

@@ -1,5 +1,6 @@
 """What a forward call leaves behind, and back-propagation through time from it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _check, _core
 from fastrnn._check import Array, States
+from fastrnn.functional._gradients import Gradients, LaterGradients, StateGradients
 from fastrnn.functional._memory import empty
 
 OUTPUTS = ("batch", "time", "units")
@@ -70,26 +72,6 @@ class KeptOptions(NamedTuple):
         return cls(
             o.activation, o.recurrent_activation, o.return_sequences, o.go_backwards, o.zero_output_for_mask, o.use_bias
         )
-
-
-class Gradients(NamedTuple):
-    """Gradients of a loss with respect to what went into a forward call; new arrays of the weights' dtype.
-
-    Attributes
-    ----------
-    dx : ndarray of shape (B, T, I) or None
-        Of the input; None if it was not wanted.
-    dinitial_state : ndarray of shape (B, H), list of them, or None
-        Of the initial state, whether one was given or it was zeros; a list if there are several states, None from a
-        layer that has none.
-    weights : list of ndarray
-        Of the weights, in Keras's order: kernel, recurrent_kernel and, if there is one, bias, each of its weight's
-        shape.
-    """
-
-    dx: Array | None
-    dinitial_state: Array | list[Array] | None
-    weights: list[Array]
 
 
 class Tape(NamedTuple):
@@ -237,24 +219,19 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         dstates = (dy_last if dh is None else dy_last + dh, *others)
 
     dx = empty(x.rows.shape if isinstance(x, Projected) else x.shape, dtype) if need_dx else None
-    dinitial = tuple([empty((B, H), dtype) for _ in range(weights.states)])
+    later = _of_initial_state(tape, dy_all, dstates) if _is_first_step(tape) else None
+    dinitial = None if later else _states_like(weights, x)
     dkernel, drecurrent = empty((I, weights.gates * H), dtype), empty((H, weights.gates * H), dtype)
     dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
     accumulate = False
     for i in reversed(range(len(tape.begins))):
         part = tape.part(i).complete()
-        assert part.y is not None
         dy_part, dx_part = dy_all, dx
         if part.x is not x:
             steps, times = tape.cut(i)
             dy_part = None if dy_all is None else dy_all[:, steps]
             dx_part = empty(part.x.shape, dtype) if need_dx and not isinstance(x, Projected) else dx
-        _core.backward(
-            weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
-            options.activation, options.recurrent_activation, options.go_backwards,
-            options.zero_output_for_mask and options.return_sequences,
-            dy_part, dstates, dx_part, dinitial, dkernel, drecurrent, dbias, accumulate,
-        )  # fmt: skip
+        _go_back(part, dy_part, dstates, dx_part, dinitial, dkernel, drecurrent, dbias, accumulate)
         if dx is not None and dx_part is not None and dx_part is not dx:
             dx[:, times] = dx_part
         dstates = None if tape.truncated else dinitial
@@ -262,7 +239,47 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
     if dx is not None and tape.input_dropout is not None:
         dx *= tape.input_dropout[:, None, :]
     dweights = [dkernel, drecurrent] + ([] if dbias is None else [dbias])
-    return Gradients(dx, dinitial[0] if weights.states == 1 else list(dinitial), dweights)
+    if dinitial is None:
+        return LaterGradients(dx, later, dweights)
+    return Gradients(dx, _one_or_all(dinitial), dweights)
+
+
+def _is_first_step(tape: Tape) -> bool:
+    """Tell whether a tape is of a single step from zeros, whose gradient is all that needs the recurrent kernel."""
+    return tape.x.shape[1] == 1 and tape.begins[0] is None and tape.y is not None
+
+
+def _of_initial_state(tape: Tape, dy: Array | None, dlast: LastStates | None) -> Callable[[], StateGradients]:
+    """Return what goes back through a single segment once more, for nothing else."""
+    dy = None if dy is None else dy.copy()  # the user's, who may change them
+    dlast = None if dlast is None else tuple([None if d is None else d.copy() for d in dlast])
+
+    def go_back() -> StateGradients:
+        weights, x, dinitial = tape.weights, tape.x, _states_like(tape.weights, tape.x)
+        unused = [empty((n, weights.gates * weights.units), x.dtype) for n in (weights.inputs, weights.units)]
+        _go_back(tape, dy, dlast, None, dinitial, *unused, None, False)
+        return _one_or_all(dinitial)
+
+    return go_back
+
+
+def _go_back(part: Tape, dy: Array | None, dlast: LastStates | None, *gradients: Any) -> None:
+    """Let the core go back through a single segment and write the gradients, the last arguments of `_core.backward`."""
+    o = part.options
+    assert part.y is not None
+    _core.backward(
+        part.weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
+        o.activation, o.recurrent_activation, o.go_backwards, o.zero_output_for_mask and o.return_sequences,
+        dy, dlast, *gradients,
+    )  # fmt: skip
+
+
+def _states_like(weights: _core.Weights, x: Array | Projected) -> StateArrays:
+    return tuple([empty((x.shape[0], weights.units), x.dtype) for _ in range(weights.states)])
+
+
+def _one_or_all(states: StateArrays) -> Array | list[Array]:
+    return states[0] if len(states) == 1 else list(states)
 
 
 def zeroed_last(mask: Array | None, options: Options) -> Array | None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check, _random, constraints, initializers, regularizers
 from fastrnn._check import Array
 from fastrnn.constraints import Constraint
-from fastrnn.functional._tape import Gradients
+from fastrnn.functional._gradients import Gradients
 from fastrnn.initializers import Initializer
 from fastrnn.regularizers import Regularizer
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep
+from fastrnn.functional._gradients import Gradients, gradients_of_parts
 from fastrnn.functional._memory import empty
-from fastrnn.functional._tape import Gradients
 from fastrnn.layers.at_once import WORTH_A_THREAD, both
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
@@ -249,8 +249,7 @@ class Bidirectional(Composite):
         first, second = both(run, self._at_once(B, T))
         if first.dx is not None and second.dx is not None:
             np.add(first.dx, second.dx, out=first.dx)
-        dinitial = [*_listed(first.dinitial_state), *_listed(second.dinitial_state)]
-        return Gradients(first.dx, dinitial, first.weights + second.weights)
+        return gradients_of_parts(first.dx, [first, second])
 
     def _unmerge(self, dy: Any, tape: BidirectionalTape) -> list[Array | None]:
         """Turn the gradient of the merged output into those of the two outputs, in the order of time."""
@@ -278,7 +277,3 @@ def _like(layer: OverTime, prefix: str, go_backwards: bool) -> OverTime:
     """Make a new layer with the arguments of another."""
     name = prefix + layer.name.removeprefix(prefix)
     return type(layer).from_config({**layer.get_config(), "go_backwards": go_backwards, "name": name})
-
-
-def _listed(states: Any) -> list[Array]:
-    return states if isinstance(states, list) else [states]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import EVERYTHING, SEQUENCES, Keep, Output, documented
-from fastrnn.functional._tape import Gradients
+from fastrnn.functional._gradients import Gradients
 from fastrnn.layers import tokens
 from fastrnn.layers.base import Layer
 from fastrnn.layers.tokens import Tokens

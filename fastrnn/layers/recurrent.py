@@ -22,7 +22,8 @@ from fastrnn.functional._call import (
     run,
     step,
 )
-from fastrnn.functional._tape import Gradients, backward
+from fastrnn.functional._gradients import Gradients
+from fastrnn.functional._tape import backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers import tokens
 from fastrnn.layers.base import Weight, WeightSpecs, drop

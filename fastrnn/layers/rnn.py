@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn.functional._call import Keep, run
+from fastrnn.functional._gradients import Gradients, gradients_of_parts
 from fastrnn.functional._memory import empty
-from fastrnn.functional._tape import Gradients, KeptOptions, Tape, backward
+from fastrnn.functional._tape import KeptOptions, Tape, backward
 from fastrnn.layers.at_once import WORTH_OVERLAPPING, overlap
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
@@ -232,11 +233,8 @@ class RNN(Composite):
         if not isinstance(tape, RNNTape):
             raise TypeError(f"tape must be what the forward call returned, got {type(tape).__name__}")
         dstates = self._checked_states("dstate", dstate, len(tape.layers[0].x))
-        dinitial: list[Array] = []
-        weights: list[Array] = []
+        found: list[Gradients] = []
         for i in reversed(range(len(self.layers))):
-            gradients = backward(dy, tape.layers[i], dstate=dstates[i], need_dx=need_dx or i > 0)
-            dy, before = gradients.dx, gradients.dinitial_state
-            dinitial = [*(before if isinstance(before, list) else [before]), *dinitial]
-            weights = [*gradients.weights, *weights]
-        return Gradients(dy, dinitial[0] if len(dinitial) == 1 else dinitial, weights)
+            found.insert(0, backward(dy, tape.layers[i], dstate=dstates[i], need_dx=need_dx or i > 0))
+            dy = found[0].dx
+        return gradients_of_parts(dy, found)

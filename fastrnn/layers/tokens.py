@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike
 
 from fastrnn._check import Array
 from fastrnn.functional._dense import dense, dense_backward
-from fastrnn.functional._tape import Gradients, Projected
+from fastrnn.functional._gradients import Gradients
+from fastrnn.functional._tape import Projected
 from fastrnn.functional._tape import backward as backward_through_time
 
 if TYPE_CHECKING:
@@ -132,9 +133,9 @@ def backward(dy: ArrayLike | None, tape: TokenTape, dstate: Any, need_dx: bool) 
     if inner.x.ids is not ids:
         drows = add_rows(ids, drows, V)
     if table is None:
-        return Gradients(None, gradients.dinitial_state, [drows, *gradients.weights[1:]])
+        return gradients._replace(dx=None, weights=[drows, *gradients.weights[1:]])
     dtable, dkernel, _ = dense_backward(table, kernel, None, drows, need_dx=need_dx, need_dbias=False)
-    return Gradients(dtable, gradients.dinitial_state, [dkernel, *gradients.weights[1:]])
+    return gradients._replace(dx=dtable, weights=[dkernel, *gradients.weights[1:]])
 
 
 def add_rows(ids: Array, rows: Array, vocabulary: int) -> Array:

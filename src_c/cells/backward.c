@@ -31,6 +31,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     g.parts = 1;
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
+    g.dh = gradients->dh0 ? gradients->dh0 : frnn_take(l, frnn_times(l, plan->B, plan->H), size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     g.before = frnn_take(l, tape->mask ? tokens : 0, sizeof *g.before);
     g.seats = frnn_lay_out_seats(plan, tape, steps, l);
@@ -104,8 +105,7 @@ static void add_repeated(const frnn_backward *g, frnn_share share, size_t b, frn
     const frnn_kernels *k = g->plan->kernels;
     const size_t row = g->plan->H * k->size, offset = share.columns.first * k->size;
     k->add(share.columns.last - share.columns.first, steps.last - steps.first,
-           frnn_dy_at(g->gradients, b, steps.last - 1) + offset, -g->gradients->dy_time,
-           (char *)g->gradients->dh0 + b * row + offset);
+           frnn_dy_at(g->gradients, b, steps.last - 1) + offset, -g->gradients->dy_time, g->dh + b * row + offset);
 }
 
 /* Has idle seats' rows skip what is masked, or leave. */
@@ -245,12 +245,12 @@ static void join_tables(const frnn_backward *g, frnn_team *team, size_t member) 
                (char *)g->gradients->dtable + mine.first);
 }
 
-/* The gradient of the last states, where that of the initial ones will be. */
-static void begin_states(const frnn_backward *g, frnn_share share, const void *last, void *initial) {
+/* The gradient of the last states, from where it goes back to the initial ones. */
+static void begin_states(const frnn_backward *g, frnn_share share, const void *last, char *states) {
     const size_t size = g->plan->kernels->size, row = g->plan->H * size, offset = share.columns.first * size;
     const size_t bytes = (share.columns.last - share.columns.first) * size;
     for (size_t b = share.rows.first; b < share.rows.last; b++) {
-        char *to = (char *)initial + b * row + offset;
+        char *to = states + b * row + offset;
         if (last) memmove(to, (const char *)last + b * row + offset, bytes);
         else memset(to, 0, bytes);
     }
@@ -288,8 +288,8 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     frnn_back_step s = {.share = share, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
     if (out->dtable) clear_table(g, team, member);
-    begin_states(g, share, out->dh_last, out->dh0);
-    if (out->dc0) begin_states(g, share, out->dc_last, out->dc0);
+    begin_states(g, share, out->dh_last, g->dh);
+    if (g->dc) begin_states(g, share, out->dc_last, g->dc);
     if (frnn_barrier(team)) return 1;
 
     t.first = 1;

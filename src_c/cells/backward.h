@@ -24,6 +24,7 @@ typedef struct frnn_backward {
     char *tables;     /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
     char *zeros;      /* whole panels over the larger of H and I */
     char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
+    char *dh, *dc;    /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
     size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
     size_t *rows;     /* per member (B,) */
     frnn_seats seats; /* of all members */
@@ -65,13 +66,14 @@ typedef enum frnn_summed { FRNN_NO_TOKENS, FRNN_ALL_TOKENS, FRNN_OWN_PARTS } frn
 
 /* What a cell does differently; nonzero: the team is stopping. */
 typedef struct frnn_way_back {
-    /* Turns dh0, the gradient of the states after a step without dy, into that of the states before it; leaves the
-     * step's dz. */
+    /* Turns dh and dc, the gradients of the states after a step without dy, into those of the states before it, the former
+     * if wh is needed at all; leaves the step's dz. */
     int (*step)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *step, const void *cell);
     /* Or all steps of a chunk for some whole groups of rows at once, the last step first; NULL: step by step. */
     int (*steps)(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                  const void *cell);
-    /* Adds a chunk's tokens to the gradients of the weights. May change the lists. Ends with a barrier. */
+    /* Adds a chunk's tokens to the gradients of the weights. May change the lists. Passes a barrier when it has read
+     * the tokens. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
     frnn_summed summed;
     const void *cell;
@@ -125,6 +127,9 @@ static inline const char *frnn_h_before(const frnn_backward *g, size_t b, size_t
     if (before) return frnn_y_at(g->tape, b, before - 1);
     return g->tape->h0 ? (const char *)g->tape->h0 + b * g->plan->H * g->plan->kernels->size : g->zeros;
 }
+
+/* Whether gradients go back through wh: the states before a single step may be of no interest. */
+static inline int frnn_needs_wh(const frnn_backward *g) { return g->plan->T > 1 || g->gradients->dh0; }
 
 /* The gradient of a row's output, or NULL for zeros. */
 static inline const char *frnn_dy_at(const frnn_gradients *g, size_t b, size_t step) {

@@ -45,6 +45,7 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
                              .cell = cell,
                              .w = frnn_gated_weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
+    if (cell->has_c) g.common.dc = gradients->dc0 ? gradients->dc0 : frnn_take(l, frnn_times(l, plan->B, H), size);
     g.few = frnn_lay_out_few(cell, plan, tape, l);
     frnn_lay_out_few_sums(&g.few, cell, plan, l);
     if (g.few.group) {
@@ -90,6 +91,7 @@ void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
                              void *const *to) {
+    if (!to && !frnn_needs_wh(&g->common)) return 0;
     if (g->few.group) return frnn_few_multiply_back(g, team, member, rows, gate, gates, to);
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
@@ -170,7 +172,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
         at[BACK_GATES * plan->B] = gates;
         at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, step);
         at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, step);
-        at[BACK_DH * plan->B] = (char *)out->dh0 + b * row;
+        at[BACK_DH * plan->B] = common->dh + b * row;
         at[BACK_DZ * plan->B] = frnn_chunk_at(&common->dz, s, b, step);
         at[BACK_RH * plan->B] = frnn_chunk_at(&g->rh, s, b, step);
         if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
@@ -180,7 +182,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
         at[BACK_C * plan->B] = before     ? (char *)tape->gates + ((before - 1) * plan->B + b) * token + c
                                : tape->c0 ? (char *)tape->c0 + b * row
                                           : common->zeros;
-        at[BACK_DC * plan->B] = (char *)out->dc0 + b * row;
+        at[BACK_DC * plan->B] = common->dc + b * row;
     }
 #define LIST(which) ((void *const *)(lists + (which) * plan->B))
 #define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
@@ -260,8 +262,11 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
     const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
     const size_t row = k->panel * k->size; /* of a panel */
-    if (frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all, g->wh_t)) return;
-    if (all > together
+    const int needs_wh = frnn_needs_wh(&g->common);
+    if (needs_wh
+        && frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all, g->wh_t))
+        return;
+    if (all > together && (needs_wh || cell->has_rh)
         && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
                           cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
         return;
@@ -295,7 +300,6 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     if (!frnn_is_sound(plan) || !frnn_is_tape(plan, tape) || !frnn_are_gradients(plan, tape, gradients) || !scratch)
         return FRNN_ERR_ARGUMENT;
     if (plan->B && plan->T && (!tape->y || !tape->gates)) return FRNN_ERR_ARGUMENT;
-    if (plan->B && cell->has_c && !gradients->dc0) return FRNN_ERR_ARGUMENT;
     frnn_layout l = {.memory = scratch};
     const frnn_kernels *k = plan->kernels;
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);

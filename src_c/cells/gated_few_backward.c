@@ -233,7 +233,6 @@ static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t m
                          frnn_range rows) {
     const frnn_plan *plan = g->common.plan;
     const frnn_tape *tape = g->common.tape;
-    const frnn_gradients *out = g->common.gradients;
     const size_t size = plan->kernels->size, panel = plan->kernels->panel * size;
     group_back own; /* large: what there is of it is filled before it is read */
     own.rows = rows, own.n = rows.last - rows.first, own.kept_steps = 0;
@@ -246,10 +245,10 @@ static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t m
     frnn_list_strided(own.dh.bytes, panel, plan->H, own.lists[BACK_DH]);
     frnn_list_strided(own.dc.bytes, panel, plan->H, own.lists[BACK_DC]);
     own.gates = frnn_few_tape(g->cell, plan, tape, rows, &own.stride), own.kept = g->cell->kept * own.n * size;
-    frnn_turn_states(plan, out->dh0, rows, &own.dh);
+    frnn_turn_states(plan, g->common.dh, rows, &own.dh);
     if (g->cell->has_c) {
         frnn_turn_states(plan, tape->c0, rows, &own.c0);
-        frnn_turn_states(plan, out->dc0, rows, &own.dc);
+        frnn_turn_states(plan, g->common.dc, rows, &own.dc);
     }
     frnn_back_step s = {.share.rows = rows};
     char *const lanes = g->few.lanes + member * lane_elements(g->cell, plan) * size;
@@ -259,8 +258,8 @@ static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t m
         if (++own.kept_steps == STEPS_ADDED || s.step == steps.first) add_steps(g, &own, lanes);
     }
     end_chunk(g, &own, lanes);
-    frnn_turn_back(plan, own.lists[BACK_DH], rows, out->dh0);
-    if (g->cell->has_c) frnn_turn_back(plan, own.lists[BACK_DC], rows, out->dc0);
+    frnn_turn_back(plan, own.lists[BACK_DH], rows, g->common.dh);
+    if (g->cell->has_c) frnn_turn_back(plan, own.lists[BACK_DC], rows, g->common.dc);
     return 0;
 }
 

@@ -20,7 +20,7 @@ int frnn_is_tape(const frnn_plan *plan, const frnn_tape *tape) {
 }
 
 int frnn_are_gradients(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *g) {
-    return g && (!plan->B || g->dh0) && (!plan->I || g->dwx) && g->dwh && (!g->dtable || tape->table);
+    return g && (!plan->I || g->dwx) && g->dwh && (!g->dtable || tape->table);
 }
 
 double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {

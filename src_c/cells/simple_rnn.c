@@ -246,11 +246,12 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
         s->dy[i] = frnn_dy_at(g->gradients, b, step);
         s->y[i] = frnn_y_at(g->tape, b, step);
         s->dz[i] = frnn_chunk_at(&g->dz, s, b, step);
-        s->to[i] = (char *)g->gradients->dh0 + b * row;
+        s->to[i] = g->dh + b * row;
     }
     k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,
                      g->gradients->dy ? (const void *const *)s->dy : NULL, (const void *const *)s->y,
                      (void *const *)s->dz);
+    if (!frnn_needs_wh(g)) return 0;
     if (s->share.together) {
         if (frnn_barrier(team)) return 1; /* every column of dz must be there */
         frnn_fetch_rows(s->dz, s->n, row);
@@ -314,7 +315,9 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const size_t size = frnn_team_size(team);
     const weights w = weights_in(plan, g->common.tape->prepared);
     const frnn_share share = frnn_share_of(plan, 1, size, member, !g->common.tape->dropout);
-    if (frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, g->wh_t)) return;
+    if (frnn_needs_wh(&g->common)
+        && frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, g->wh_t))
+        return;
     if (g->common.gradients->dx
         && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
         return;

@@ -364,6 +364,14 @@ static void check_other_outputs(const call *c, const void *y) {
     same_bits("dense y", tape.y, y, o->B * o->T * row);
 }
 
+/* The same when nobody wants the gradient of the initial state. */
+static void check_without_dh0(const call *c, const frnn_simple_rnn_gradients *wanted) {
+    frnn_simple_rnn_gradients g = take_gradients(c);
+    g.dh0 = NULL;
+    run_backward(&c->plan, &c->tape, &g);
+    same_gradients(c, &g, wanted);
+}
+
 static void describe(const frnn_kernels *kernels, const options *o) {
     const placement *x = &o->x_at, *y = &o->y_at, *dy = &o->dy_at;
     set_case(
@@ -391,6 +399,7 @@ void check_call(const frnn_kernels *kernels, const options *o, size_t most_threa
     check_forward(&c, y);
     check_backward(&c, y, &g);
     check_other_outputs(&c, y);
+    check_without_dh0(&c, &g);
     if (o->B > 1) check_row_alone(&c, y, &g, random_below(o->B));
     for (size_t threads = 2; threads <= most_threads; threads++) {
         one.threads = c.plan.threads = threads;
@@ -399,6 +408,7 @@ void check_call(const frnn_kernels *kernels, const options *o, size_t most_threa
         const frnn_simple_rnn_gradients again = take_gradients(&c);
         run_backward(&c.plan, &c.tape, &again);
         same_gradients(&c, &again, &g);
+        check_without_dh0(&c, &g);
     }
     release_call();
 }

@@ -378,6 +378,15 @@ static void check_segments(const call *c) {
     same_results(c, &all);
 }
 
+/* The same when nobody wants the gradients of the initial states. */
+static void check_without_initial(const call *c) {
+    call without = *c;
+    take_gradients(&without);
+    without.gradients.dh0 = without.gradients.dc0 = NULL;
+    run_backward(&without);
+    same_results(c, &without);
+}
+
 static void describe(const frnn_kernels *k, const options *o) {
     set_case("%s on %s, %s: B=%zu T=%zu I=%zu V=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind],
              k->isa, type_name(k->dtype), o->B, o->T, o->I, o->V, o->H, activation_name(o->activation),
@@ -395,6 +404,7 @@ static void check_call(const frnn_kernels *kernels, const options *o, size_t mos
     run_forward(&c);
     run_backward(&c);
     compare_with_equations(&c);
+    check_without_initial(&c);
     check_in_place(&c);
     check_row_alone(&c, random_below(o->B));
     check_segments(&c);
@@ -406,6 +416,7 @@ static void check_call(const frnn_kernels *kernels, const options *o, size_t mos
         run_forward(&shared);
         run_backward(&shared);
         same_results(&c, &shared);
+        check_without_initial(&shared);
     }
     release();
 }
