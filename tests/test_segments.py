@@ -77,7 +77,10 @@ def test_checkpoints_change_no_bit(cell, isa, dtype, T):
             assert_same_bits(cell.backward(dy, tape, dstate=dstate), cell.backward(dy, whole, dstate=dstate))
 
 
-@pytest.mark.parametrize(("B", "T", "I", "H"), [(1, 1000, 7, 65), (17, 150, 20, 70), (70, 100, 3, 33), (5, 2000, 2, 3)])
+@pytest.mark.parametrize(
+    ("B", "T", "I", "H"),
+    [(1, 1000, 7, 65), (17, 150, 20, 70), (70, 100, 3, 33), (5, 2000, 2, 3), (40, 300, 3, 5), (259, 40, 3, 64)],
+)
 @pytest.mark.parametrize("number", [1, 2])
 def test_checkpoints_change_no_bit_of_larger_calls(cell, threads, B, T, I, H, number):
     threads(number)

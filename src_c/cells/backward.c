@@ -8,27 +8,50 @@
  * the caches when the sums need it. */
 static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST_ROWS; }
 
-/* Tokens of a chunk for every row of a table, from which on two tables pay. */
-enum { TOKENS_PER_ROW = 2 };
+/* Steps, in whole chunks, that a block of rows goes through before the next one does: its states and what was asked for ahead
+ * are in cache as long. */
+enum { LEAST_STEPS = 16 };
 
-size_t frnn_backward_chunk(const frnn_plan *plan, size_t width) {
+/* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
+enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 32768, TOKENS_PER_ROW = 2 };
+
+/* Steps of a chunk that has one part. */
+static size_t steps_of_part(const frnn_plan *plan, size_t width) {
     const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
     /* As many tokens as fill the sums' blocks, but not a few more: those would be a block that takes as long. */
     const size_t room = frnn_chunk_tokens(plan, plan->I + plan->H + width) / FRNN_USUAL_BLOCK * FRNN_MOST_BLOCK;
     return frnn_most(frnn_most(room, FRNN_MOST_BLOCK) / frnn_most(rows, 1), 1);
 }
 
+static size_t most_parts(const frnn_plan *plan) { return plan->B < HALVED_ROWS ? 1 : FRNN_MOST_PARTS; }
+
+/* None of this may depend on T: cutting time must not change a bit. */
+static size_t parts_of(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients, size_t width,
+                       int may_halve) {
+    const size_t tokens = steps_of_part(plan, width) * plan->B, rows = gradients->dtable ? tape->V : 0;
+    return may_halve && rows <= tokens / TOKENS_PER_ROW ? most_parts(plan) : 1;
+}
+
+size_t frnn_backward_span(const frnn_plan *plan, size_t width) {
+    const size_t chunk = steps_of_part(plan, width) * most_parts(plan);
+    return row_blocks(plan->B) > 1 ? (LEAST_STEPS + chunk - 1) / chunk * chunk : chunk;
+}
+
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
-                                    size_t gates, size_t width, frnn_layout *l) {
+                                    size_t gates, size_t width, int may_halve, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
     const size_t size = k->size, threads = frnn_most_members(plan);
-    const size_t steps = frnn_most(frnn_least(frnn_backward_chunk(plan, width), plan->T), 1);
+    const size_t parts = parts_of(plan, tape, gradients, width, may_halve);
+    const size_t steps = frnn_most(frnn_least(steps_of_part(plan, width) * parts, plan->T), 1);
     const size_t h_columns = frnn_times(l, frnn_panels(k, plan->H), k->panel);
     const size_t x_columns = frnn_times(l, frnn_panels(k, plan->I), k->panel);
     const size_t tokens = frnn_times(l, steps, plan->B), pointers = frnn_times(l, threads, tokens);
     const size_t wx_rows = frnn_times(l, gates, plan->H);
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
-    g.parts = 1;
+    g.span = frnn_backward_span(plan, width);
+    g.parts = parts;
+    if (parts > 1 && gradients->dtable)
+        g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dh = gradients->dh0 ? gradients->dh0 : frnn_take(l, frnn_times(l, plan->B, plan->H), size);
@@ -43,17 +66,26 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     return g;
 }
 
-void frnn_halve(frnn_backward *g, size_t width, frnn_layout *l) {
-    const frnn_plan *plan = g->plan;
-    const size_t tokens = frnn_backward_chunk(plan, width) * plan->B; /* not fewer if time is: bits must not change */
-    const size_t rows = g->gradients->dtable ? g->tape->V : 0;
-    if (rows > tokens / TOKENS_PER_ROW) return;
-    g->parts = FRNN_MOST_PARTS;
-    g->tables = frnn_take(l, frnn_times(l, g->parts * g->gates, frnn_times(l, rows, plan->H)), plan->kernels->size);
+int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates) {
+    /* Dropout gives the tokens other left-hand sides, which members make for each other. */
+    return !tape->dropout && plan->H * gates <= HALVED_ELEMENTS / (plan->I + plan->H);
 }
 
-frnn_range frnn_own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
+static frnn_range own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
     return frnn_part(g->parts, frnn_team_size(team), member);
+}
+
+int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
+                       const frnn_tokens *t, const char *const *h, const char *const *dz) {
+    const frnn_range mine = own_parts(g, team, member);
+    for (size_t i = mine.first; i < mine.last; i++) {
+        const struct frnn_tokens_of_part *part = &t->part[i];
+        if (frnn_add_part(team, member, sums, i, t->first, part->n, (const void *const *)t->x + part->first,
+                          h && part->later ? (const void *const *)h + part->first : NULL,
+                          (const void *const *)dz + part->first))
+            return 1;
+    }
+    return 0;
 }
 
 void frnn_begin_backward(const frnn_backward *g) {
@@ -80,6 +112,29 @@ void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *s) {
         if (step >= 1 && g->gradients->dy) frnn_fetch(frnn_dy_at(g->gradients, b, step - 1) + offset, bytes);
         if (step >= 2) frnn_fetch(frnn_y_at(g->tape, b, step - 2) + offset, bytes);
     }
+}
+
+typedef struct token {
+    int exists;
+    size_t row, step;
+} token;
+
+/* The first row's token some steps later: perhaps at the next rows, of which as many are meant. */
+static token later(const frnn_back_step *s, size_t steps) {
+    const size_t left = s->step - s->span.first, rows = s->share.rows.last - s->share.rows.first;
+    if (steps <= left) return (token){1, s->share.rows.first, s->step - steps};
+    steps -= left;
+    return (token){s->next_steps >= steps && s->next.last >= rows, s->next.last - rows, s->next_steps - steps};
+}
+
+void frnn_ask_for_next(const frnn_backward *g, const frnn_back_step *s, frnn_ahead *a) {
+    const frnn_gradients *out = g->gradients;
+    const size_t row = g->plan->H * g->plan->kernels->size;
+    const token next = later(s, 1), second = later(s, 2);
+    if (next.exists && out->dy)
+        a->rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, next.row, next.step), out->dy_batch, row};
+    if (second.exists)
+        a->rows[1] = (struct frnn_ahead_rows){frnn_y_at(g->tape, second.row, second.step), g->tape->y_batch, row};
 }
 
 /* Fills `before` for the active tokens of some rows of a chunk, and clears dx of the others: their x is not used. */
@@ -168,8 +223,12 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
 }
 
 /* dx = dz wx^T */
-static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t, int own) {
+static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                       const frnn_tokens *t, const frnn_way_back *way, int own) {
     const frnn_plan *plan = g->plan;
+    const int asks = way->dx_asks && frnn_has_many_rows(g, s->share);
+    frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
+    if (asks) frnn_ask_for_next(g, s, &ahead);
     const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);
     const frnn_term term = {(const void *const *)t->dz + mine.first, g->wx_t, g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
@@ -180,7 +239,8 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                         .N = plan->I,
                                         .first = 0,
                                         .last = frnn_panels(plan->kernels, plan->I),
-                                        .activation = FRNN_LINEAR});
+                                        .activation = FRNN_LINEAR,
+                                        .ahead = asks ? &ahead : NULL});
 }
 
 static size_t table_bytes(const frnn_backward *g) {
@@ -205,7 +265,7 @@ static void add_to_table(const frnn_backward *g, const frnn_tokens *t, size_t fi
 /* The tokens of a block that a member needs, and its parts of them to the table. */
 static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                          frnn_tokens *t, frnn_summed needed) {
-    const frnn_range mine = frnn_own_parts(g, team, member);
+    const frnn_range mine = own_parts(g, team, member);
     for (size_t part = 0; part < g->parts; part++) {
         const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->parts, part);
         const size_t first = t->n;
@@ -256,11 +316,16 @@ static void begin_states(const frnn_backward *g, frnn_share share, const void *l
     }
 }
 
+/* A member's rows of a block. */
+static frnn_range own_rows(const frnn_backward *g, frnn_team *team, size_t member, frnn_range rows) {
+    const frnn_range part = frnn_part_of_groups(rows.last - rows.first, g->group, frnn_team_size(team), member);
+    return (frnn_range){rows.first + part.first, rows.first + part.last};
+}
+
 /* Every member's share of a block of rows, for the steps of a chunk, and then for the sums over its tokens. */
 static int go_through_block(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                             frnn_back_step *s, frnn_tokens *t, const frnn_way_back *way) {
-    const frnn_range part = frnn_part_of_groups(rows.last - rows.first, g->group, frnn_team_size(team), member);
-    const frnn_range own = {rows.first + part.first, rows.first + part.last};
+    const frnn_range own = own_rows(g, team, member, rows);
     s->share.rows = s->share.together ? rows : own;
     s->first = steps.first;
     if (g->tape->mask) {
@@ -274,7 +339,8 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
     const frnn_summed needed = g->gradients->dx && way->summed == FRNN_NO_TOKENS ? FRNN_ALL_TOKENS : way->summed;
     t->n = 0, t->rows = rows;
     list_and_add(g, team, member, steps, rows, t, needed);
-    if (g->gradients->dx && multiply_dx(g, team, member, t, needed == FRNN_OWN_PARTS)) return 1;
+    s->step = steps.first;
+    if (g->gradients->dx && multiply_dx(g, team, member, s, t, way, needed == FRNN_OWN_PARTS)) return 1;
     if (way->sum(g, team, member, t, way->cell)) return 1;
     if (g->gradients->dtable && g->parts > 1) join_tables(g, team, member);
     return 0;
@@ -294,12 +360,19 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
 
     t.first = 1;
     if (plan->T == 0 || plan->B == 0) return way->sum(g, team, member, &t, way->cell); /* the sums are zeros */
-    for (frnn_range steps = {0, plan->T}; steps.last > 0; steps.last = steps.first) {
-        steps.first = (steps.last - 1) / g->steps * g->steps;
-        for (size_t i = 0; i < blocks; i++, t.first = 0)
-            if (go_through_block(g, team, member, steps, frnn_part_of_groups(plan->B, g->group, blocks, i), &s, &t,
-                                 way))
-                return 1;
+    for (frnn_range span = {0, plan->T}; span.last > 0; span.last = span.first) {
+        span.first = (span.last - 1) / g->span * g->span;
+        for (size_t i = 0; i < blocks; i++) {
+            const frnn_range rows = frnn_part_of_groups(plan->B, g->group, blocks, i);
+            const int more = i + 1 < blocks;
+            s.span = span;
+            s.next = own_rows(g, team, member, frnn_part_of_groups(plan->B, g->group, blocks, more ? i + 1 : 0));
+            s.next_steps = more ? span.last : span.first;
+            for (frnn_range steps = span; steps.last > span.first; steps.last = steps.first, t.first = 0) {
+                steps.first = (steps.last - 1) / g->steps * g->steps;
+                if (go_through_block(g, team, member, steps, rows, &s, &t, way)) return 1;
+            }
+        }
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef FRNN_CELLS_BACKWARD_H
 #define FRNN_CELLS_BACKWARD_H
 
+#include "cells/outer_sums.h"
 #include "cells/runs.h"
 #include "cells/seats.h"
 #include "cells/sequence.h"
@@ -18,7 +19,8 @@ typedef struct frnn_backward {
     size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
     size_t turned;    /* so many of these gates, the last ones, come first */
     size_t group;     /* so many rows of the batch stay with one member */
-    size_t steps;     /* of a chunk */
+    size_t steps;     /* of a chunk, */
+    size_t span;      /* and of some chunks, through which a block of rows goes before the next one */
     frnn_place dz;    /* (B, steps, ...) */
     size_t parts;     /* of the rows of a block; if there are more than one, */
     char *tables;     /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
@@ -36,6 +38,9 @@ typedef struct frnn_backward {
 typedef struct frnn_back_step {
     frnn_share share;
     size_t first;        /* of the chunk */
+    frnn_range span;     /* the steps of it, after which */
+    frnn_range next;     /* these rows are next, */
+    size_t next_steps;   /* with so many steps before them */
     size_t step;         /* with a mask, how many there have been in the chunk */
     size_t n;            /* rows that take part, */
     const size_t *rows;  /* which ones of the batch, */
@@ -44,8 +49,6 @@ typedef struct frnn_back_step {
     const char **y, **dy;
     char **to;
 } frnn_back_step;
-
-enum { FRNN_MOST_PARTS = 2 };
 
 /* A chunk's active tokens, one sequence after the other as they lie in memory: all of them, or those of one member's parts. */
 typedef struct frnn_tokens {
@@ -76,22 +79,27 @@ typedef struct frnn_way_back {
      * the tokens. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
     frnn_summed summed;
+    int dx_asks; /* of so many rows, dx's product asks for what the next steps will read; otherwise the step sees to it */
     const void *cell;
 } frnn_way_back;
 
-/* Steps of a chunk. The sums of the weight gradients are cut there: it must not depend on the threads. `width` counts the
+/* Steps of a span, where the sums of the weight gradients are cut: it must not depend on the threads. `width` counts the
  * elements of dz. */
-size_t frnn_backward_chunk(const frnn_plan *plan, size_t width);
+size_t frnn_backward_span(const frnn_plan *plan, size_t width);
 
-/* Takes the scratch memory that all cells need. */
+/* Takes the scratch memory that all cells need. If that may be, and there are enough rows, the two halves of a chunk's rows
+ * are parts, each of which is one member's and adds to a table of its own, unless there are too few tokens for every row of
+ * it: members cannot share a table, whose rows may be shorter than lines of the cache. A chunk is twice as long then. */
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
-                                    size_t gates, size_t width, frnn_layout *l);
+                                    size_t gates, size_t width, int may_halve, frnn_layout *l);
+/* Whether a cell's sums are so small that halves of the rows pay: members that shared them would wait for what the others
+ * have written. */
+int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates);
 
-/* Makes the two halves of a chunk's rows parts, each of which is one member's and adds to a table of its own, unless there are
- * too few tokens for every row of it. Members cannot share a table, whose rows may be shorter than lines of the cache. */
-void frnn_halve(frnn_backward *g, size_t width, frnn_layout *l);
-/* One member's parts. */
-frnn_range frnn_own_parts(const frnn_backward *g, const frnn_team *team, size_t member);
+/* Adds a member's parts of a chunk's tokens to some sums, h being what wh was multiplied by or NULL for zeros. Nonzero: the
+ * team is stopping. */
+int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
+                       const frnn_tokens *tokens, const char *const *h, const char *const *dz);
 
 /* Before the members start. */
 void frnn_begin_backward(const frnn_backward *g);
@@ -115,6 +123,16 @@ enum { FRNN_FETCHED_BYTES = 256 };
 /* Asks for what the steps before this one will read of y and dy: rows that lie as far apart as the sequences. For a cell's
  * step to call when it has read its own. */
 void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *step);
+
+/* Whether there are so many rows that a step finds nothing of theirs in cache, unless a product before has asked for it. */
+static inline int frnn_has_many_rows(const frnn_backward *g, frnn_share share) {
+    const frnn_plan *plan = g->plan;
+    return plan->B > FRNN_MOST_ROWS && plan->H * plan->kernels->size >= FRNN_FETCHED_BYTES && !share.together
+           && !g->tape->mask;
+}
+
+/* Has a product ask for that: y and dy of the next steps. */
+void frnn_ask_for_next(const frnn_backward *g, const frnn_back_step *step, frnn_ahead *ahead);
 
 /* 1 + the last active step of a row before this active one, 0 if there is none. */
 static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {

@@ -45,7 +45,7 @@ static job lay_out(const frnn_plan *plan, const frnn_dense *dense, frnn_layout *
     j.to = frnn_take(l, plan->B, sizeof *j.to);
     j.dz_rows = frnn_take(l, plan->B, sizeof *j.dz_rows);
     j.dz = frnn_take(l, differs ? frnn_times(l, plan->B, plan->H) : 0, k->size);
-    j.sums = frnn_lay_out_outer_sums(plan, plan->I, 0, plan->H, plan->H, dense->dw, NULL, dense->db, NULL, 0, l);
+    j.sums = frnn_lay_out_outer_sums(plan, 1, plan->I, 0, plan->H, plan->H, dense->dw, NULL, dense->db, NULL, 0, l);
     return j;
 }
 

@@ -11,7 +11,7 @@ static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
     const int few = g->few.group != 0; /* then these are of x alone */
-    const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size;
+    const size_t I = plan->I, H = plan->H, N = cell->gates * H, size = plan->kernels->size, parts = g->common.parts;
     char *const db_h = out->db && cell->has_u ? (char *)out->db + N * size : NULL;
     for (size_t gate = 0, more; gate < cell->gates; gate += more) {
         more = gate >= cell->together ? cell->gates - gate : g->common.tape->dropout ? 1 : cell->together;
@@ -23,15 +23,17 @@ static void lay_out_sums(frnn_gated_backward *g, const frnn_gradients *out, frnn
         if (few) {
             if (I)
                 g->sums[g->count++] = (frnn_gated_sum){
-                    frnn_lay_out_outer_sums(plan, I, 0, columns, N, dwx, NULL, NULL, NULL, accumulate, l), gate, dz_x};
+                    frnn_lay_out_outer_sums(plan, parts, I, 0, columns, N, dwx, NULL, NULL, NULL, accumulate, l), gate,
+                    dz_x};
         } else if (dz_x == dz_h) {
             g->sums[g->count++] = (frnn_gated_sum){
-                frnn_lay_out_outer_sums(plan, I, H, columns, N, dwx, dwh, db, db_at, accumulate, l), gate, dz_x};
+                frnn_lay_out_outer_sums(plan, parts, I, H, columns, N, dwx, dwh, db, db_at, accumulate, l), gate, dz_x};
         } else {
             g->sums[g->count++] = (frnn_gated_sum){
-                frnn_lay_out_outer_sums(plan, I, 0, columns, N, dwx, NULL, db, NULL, accumulate, l), gate, dz_x};
+                frnn_lay_out_outer_sums(plan, parts, I, 0, columns, N, dwx, NULL, db, NULL, accumulate, l), gate, dz_x};
             g->sums[g->count++] = (frnn_gated_sum){
-                frnn_lay_out_outer_sums(plan, 0, H, columns, N, NULL, dwh, db_at, NULL, accumulate, l), gate, dz_h};
+                frnn_lay_out_outer_sums(plan, parts, 0, H, columns, N, NULL, dwh, db_at, NULL, accumulate, l), gate,
+                dz_h};
         }
     }
 }
@@ -41,17 +43,16 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     const frnn_kernels *k = plan->kernels;
     const size_t size = k->size, H = plan->H, width = frnn_pitch(plan, frnn_times(l, cell->dz, H));
     const size_t columns = frnn_times(l, frnn_panels(k, H), k->panel), matrix = frnn_times(l, columns, H);
-    frnn_gated_backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, cell->gates, width, l),
+    const frnn_few few = frnn_lay_out_few(cell, plan, tape, l);
+    const int may_halve = few.group || frnn_are_sums_small(plan, tape, cell->gates);
+    frnn_gated_backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, cell->gates, width, may_halve, l),
                              .cell = cell,
+                             .few = few,
                              .w = frnn_gated_weights_in(cell, plan, tape->prepared)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
     if (cell->has_c) g.common.dc = gradients->dc0 ? gradients->dc0 : frnn_take(l, frnn_times(l, plan->B, H), size);
-    g.few = frnn_lay_out_few(cell, plan, tape, l);
     frnn_lay_out_few_sums(&g.few, cell, plan, l);
-    if (g.few.group) {
-        g.common.group = g.few.group;
-        frnn_halve(&g.common, width, l);
-    }
+    if (g.few.group) g.common.group = g.few.group;
     g.common.turned = cell->gates - cell->together;
     g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
     g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
@@ -244,10 +245,14 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
         const char **left;
         if (list_left(g, team, member, some, t, &left)) return 1;
         for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + some->dz * row;
-        if (frnn_add_outer_products(team, member, &some->sums, t->first, t->n, (const void *const *)t->x,
-                                    (const void *const *)left, (const void *const *)dz))
+        if (common->parts > 1
+                ? frnn_add_own_parts(common, team, member, &some->sums, t, left, dz)
+                : frnn_add_outer_products(team, member, &some->sums, t->first, t->n, (const void *const *)t->x,
+                                          (const void *const *)left, (const void *const *)dz))
             return 1;
     }
+    if (common->parts > 1 && g->count && frnn_barrier(team)) return 1;
+    for (size_t i = 0; i < g->count && common->parts > 1; i++) frnn_join_parts(team, member, &g->sums[i].sums);
     if (!g->few.group) return 0;
     if (member + 1 == frnn_team_size(team)) frnn_add_few_sums(g, t->rows);
     return frnn_barrier(team);
@@ -275,14 +280,18 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
         if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, wx_t)) return;
         if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
     }
-    frnn_go_back(&g->common, team, member, share,
-                 &(frnn_way_back){step_back, g->few.group ? frnn_few_back : NULL, sum,
-                                  g->count ? FRNN_ALL_TOKENS : FRNN_NO_TOKENS, g});
+    const frnn_summed summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS;
+    const frnn_way_back way = {.step = step_back,
+                               .steps = g->few.group ? frnn_few_back : NULL,
+                               .sum = sum,
+                               .summed = g->count ? summed : FRNN_NO_TOKENS,
+                               .cell = g};
+    frnn_go_back(&g->common, team, member, share, &way);
 }
 
 frnn_status frnn_gated_backward_steps(const frnn_gated *cell, const frnn_plan *plan, size_t *steps) {
     if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
-    *steps = frnn_backward_chunk(plan, frnn_pitch(plan, cell->dz * plan->H));
+    *steps = frnn_backward_span(plan, frnn_pitch(plan, cell->dz * plan->H));
     return FRNN_OK;
 }
 

@@ -9,19 +9,26 @@ static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->ti
 
 static size_t tile_bytes(const frnn_kernels *k) { return FRNN_MOST_BLOCK * k->tile * k->size; }
 
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
-                                        void *dwh, void *db, void *db_h, int accumulate, frnn_layout *l) {
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, size_t I, size_t H, size_t N,
+                                        size_t stride, void *dwx, void *dwh, void *db, void *db_h, int accumulate,
+                                        frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
     const size_t columns = frnn_times(l, frnn_panels(k, N), k->panel);
     /* Few columns fill a vector badly, but a tile well: then x gives the vectors, straight from where it is. */
     const int across = N <= k->tile && I >= k->panel;
-    s.db = db, s.db_h = db_h, s.accumulate = accumulate;
-    s.db_panels = frnn_take(l, frnn_times(l, columns, db_h ? 2 : 1), k->size);
-    s.dz_panels = frnn_take(l, frnn_times(l, columns, FRNN_MOST_BLOCK), k->size);
+    frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
+    s.db = db, s.db_h = db_h, s.accumulate = accumulate, s.parts = parts;
     s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), tile_bytes(k)), 1);
-    s.dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
-    if (!across) s.dwx_t = NULL;
+    for (size_t i = 0; i < parts; i++) {
+        struct frnn_sums_of_part *part = &s.part[i];
+        part->stride = i ? N : stride;
+        part->dwx = i ? frnn_take(l, across ? 0 : frnn_times(l, I, N), k->size) : dwx;
+        part->dwh = i ? frnn_take(l, frnn_times(l, H, N), k->size) : dwh;
+        part->dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
+        if (!across) part->dwx_t = NULL;
+        part->db_panels = frnn_take(l, frnn_times(l, columns, db_h ? 2 : 1), k->size);
+        part->dz_panels = frnn_take(l, frnn_times(l, columns, FRNN_MOST_BLOCK), k->size);
+    }
     return s;
 }
 
@@ -42,42 +49,52 @@ static void turn(size_t size, size_t rows, size_t columns, matrix from, matrix t
 }
 
 /* The sums of dz that are to become db_h. */
-static char *db_h_panels(const frnn_outer_sums *s) {
-    return s->db_panels + frnn_panels(s->kernels, s->N) * s->kernels->panel * s->kernels->size;
+static char *db_h_panels(const frnn_outer_sums *s, size_t part) {
+    return s->part[part].db_panels + frnn_panels(s->kernels, s->N) * s->kernels->panel * s->kernels->size;
+}
+
+static void clear_bias(const frnn_outer_sums *s, size_t part) {
+    const frnn_kernels *k = s->kernels;
+    memset(s->part[part].db_panels, 0, frnn_panels(k, s->N) * (s->db_h ? 2 : 1) * k->panel * k->size);
 }
 
 void frnn_begin_outer_sums(const frnn_outer_sums *s) {
-    const frnn_kernels *k = s->kernels;
-    memset(s->db_panels, 0, frnn_panels(k, s->N) * (s->db_h ? 2 : 1) * k->panel * k->size);
+    const size_t size = s->kernels->size;
+    const struct frnn_sums_of_part *all = &s->part[0];
+    clear_bias(s, 0);
     if (!s->accumulate) return;
-    if (s->db) memcpy(s->db_panels, s->db, s->N * k->size);
-    if (s->db_h) memcpy(db_h_panels(s), s->db_h, s->N * k->size);
-    if (s->dwx_t) turn(k->size, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){s->dwx_t, s->I});
+    if (s->db) memcpy(all->db_panels, s->db, s->N * size);
+    if (s->db_h) memcpy(db_h_panels(s, 0), s->db_h, s->N * size);
+    if (all->dwx_t) turn(size, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){all->dwx_t, s->I});
 }
 
 void frnn_end_outer_sums(const frnn_outer_sums *s) {
-    if (s->db) memcpy(s->db, s->db_panels, s->N * s->kernels->size);
-    if (s->db_h) memcpy(s->db_h, db_h_panels(s), s->N * s->kernels->size);
-    if (s->dwx_t) turn(s->kernels->size, s->N, s->I, (matrix){s->dwx_t, s->I}, (matrix){s->dwx, s->stride});
+    const size_t size = s->kernels->size;
+    const struct frnn_sums_of_part *all = &s->part[0];
+    if (s->db) memcpy(s->db, all->db_panels, s->N * size);
+    if (s->db_h) memcpy(s->db_h, db_h_panels(s, 0), s->N * size);
+    if (all->dwx_t) turn(size, s->N, s->I, (matrix){all->dwx_t, s->I}, (matrix){s->dwx, s->stride});
 }
 
 /* A block of tokens. */
 typedef struct block {
     const frnn_outer_sums *sums;
+    size_t part;
     size_t n;
     int fresh;          /* there is no sum yet */
     size_t size, place; /* how many members share it, and which of them this one is */
 } block;
 
-/* Adds part `part` of the tiles of a gradient (width, N) = sum of a^T dz. */
-static int add_to(frnn_team *team, size_t member, size_t part, const block *b, size_t width, const void *const *a,
+/* Adds share `place` of the tiles of a gradient (width, N) = sum of a^T dz. */
+static int add_to(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
                   char *gradient) {
     const frnn_outer_sums *s = b->sums;
+    const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
     const size_t panels = frnn_panels(k, s->N), height = tiles_of(k, width);
     for (size_t first = 0; first < panels; first += GROUP) {
         const size_t group = frnn_least(panels - first, GROUP);
-        const frnn_range units = frnn_part(height * group, b->size, part);
+        const frnn_range units = frnn_part(height * group, b->size, place);
         for (size_t unit = units.first; unit < units.last; unit++) {
             const size_t i = unit / group * k->tile, j = (first + unit % group) * k->panel;
             /* Elements that more tiles need than the next are worth a packed copy. */
@@ -89,9 +106,9 @@ static int add_to(frnn_team *team, size_t member, size_t part, const block *b, s
                                    .a_column = i,
                                    .a = s->tiles + member * tile_bytes(k),
                                    .keep = !few && unit + 1 < units.last && (unit + 1) % group != 0,
-                                   .b = s->dz_panels + j * b->n * k->size,
-                                   .c = gradient + (i * s->stride + j) * k->size,
-                                   .stride = s->stride,
+                                   .b = to->dz_panels + j * b->n * k->size,
+                                   .c = gradient + (i * to->stride + j) * k->size,
+                                   .stride = to->stride,
                                    .fresh = b->fresh});
             if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
         }
@@ -114,7 +131,7 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
                                .keep = 1,
                                .b_rows = x,
                                .b_column = j,
-                               .c = s->dwx_t + j * k->size,
+                               .c = s->part[b->part].dwx_t + j * k->size,
                                .stride = s->I,
                                .fresh = b->fresh});
         if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
@@ -124,71 +141,81 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
 
 /* Writes zeros to one member's rows of a gradient (width, N) that nothing has been added to. */
 static void clear(const block *b, size_t width, char *gradient) {
-    const size_t size = b->sums->kernels->size;
+    const size_t size = b->sums->kernels->size, stride = b->sums->part[b->part].stride;
     const frnn_range rows = frnn_part(b->fresh ? width : 0, b->size, b->place);
-    for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * b->sums->stride * size, 0, b->sums->N * size);
+    for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * stride * size, 0, b->sums->N * size);
 }
 
 static int add_block(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *h,
                      const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
+    const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
     const frnn_range panels = frnn_part(frnn_panels(k, s->N), b->size, b->place);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t column = panel * k->panel;
-        const char *dz_panel = s->dz_panels + column * b->n * k->size;
-        k->pack(b->n, dz, 0, b->n, s->N, panel, panel + 1, s->dz_panels);
-        k->sum(b->n, dz_panel, s->db_panels + column * k->size);
-        if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
+        const char *dz_panel = to->dz_panels + column * b->n * k->size;
+        k->pack(b->n, dz, 0, b->n, s->N, panel, panel + 1, to->dz_panels);
+        k->sum(b->n, dz_panel, to->db_panels + column * k->size);
+        if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s, b->part) + column * k->size);
     }
     if (b->size > 1 && frnn_barrier(team)) return 1;
-    if (s->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, b->place, b, s->I, x, s->dwx)) return 1;
+    if (to->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, b->place, b, s->I, x, to->dwx)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (h && add_to(team, member, b->size - 1 - b->place, b, s->H, h, s->dwh)) return 1;
-    if (!h) clear(b, s->H, s->dwh);
+    if (h && add_to(team, member, b->size - 1 - b->place, b, s->H, h, to->dwh)) return 1;
+    if (!h) clear(b, s->H, to->dwh);
     return b->size > 1 && frnn_barrier(team);
 }
 
-/* All of n tokens, shared by some members: `place` is which of them this one is. */
-static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place, const frnn_outer_sums *s, int first,
-                      size_t n, const void *const *x, const void *const *h, const void *const *dz) {
+/* All of n tokens, for a part of the sums that some members share: `place` is which of them this one is. */
+static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place, const frnn_outer_sums *s, size_t part,
+                      int first, size_t n, const void *const *x, const void *const *h, const void *const *dz) {
     const size_t blocks = frnn_most((n + FRNN_MOST_BLOCK - 1) / FRNN_MOST_BLOCK, 1);
     for (size_t i = 0; i < blocks; i++) { /* once for no tokens too: the sums must be written */
         const frnn_range tokens = frnn_part(n, blocks, i);
         const size_t at = tokens.first;
         const block b = {
-            .sums = s, .n = tokens.last - at, .fresh = first && i == 0 && !s->accumulate, .size = size, .place = place};
+            .sums = s, .part = part, .n = tokens.last - at, .fresh = first && i == 0, .size = size, .place = place};
         if (add_block(team, member, &b, x ? x + at : NULL, h ? h + at : NULL, dz + at)) return 1;
     }
     return 0;
 }
 
-size_t frnn_sum_tiles(const frnn_kernels *k, size_t I, size_t H, size_t N) {
-    return (tiles_of(k, I) + tiles_of(k, H)) * frnn_panels(k, N);
-}
-
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz) {
-    const size_t size = frnn_team_size(team);
-    if (frnn_sum_tiles(s->kernels, s->I, s->H, s->N) > 2)
-        return add_tokens(team, member, size, member, s, first, n, x, h, dz);
+    const frnn_kernels *k = s->kernels;
+    const size_t size = frnn_team_size(team), tiles = (tiles_of(k, s->I) + tiles_of(k, s->H)) * frnn_panels(k, s->N);
+    const int fresh = first && !s->accumulate;
+    if (tiles > 2) return add_tokens(team, member, size, member, s, 0, fresh, n, x, h, dz);
     /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
-    if (member + 1 == size && frnn_add_outer_products_alone(team, member, s, first, n, x, h, dz)) return 1;
+    if (member + 1 == size && add_tokens(team, member, 1, 0, s, 0, fresh, n, x, h, dz)) return 1;
     return frnn_barrier(team);
 }
 
-int frnn_add_outer_products_alone(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
-                                  const void *const *x, const void *const *h, const void *const *dz) {
-    return add_tokens(team, member, 1, 0, s, first, n, x, h, dz);
+int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
+                  const void *const *x, const void *const *h, const void *const *dz) {
+    if (part) clear_bias(s, part);
+    return add_tokens(team, member, 1, 0, s, part, part || (first && !s->accumulate), n, x, h, dz);
 }
 
-void frnn_join_outer_sums(const frnn_outer_sums *s, const frnn_outer_sums *other) {
+/* Adds a member's share of the rows of another part's matrix. */
+static void join(const frnn_team *team, size_t member, const frnn_kernels *k, size_t rows, size_t columns, matrix other,
+                 matrix sum) {
+    const frnn_range mine = frnn_part(rows, frnn_team_size(team), member);
+    for (size_t i = mine.first; i < mine.last; i++)
+        k->add(columns, 1, other.first + i * other.stride * k->size, 0, sum.first + i * sum.stride * k->size);
+}
+
+void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s) {
     const frnn_kernels *k = s->kernels;
-    const size_t row = s->stride * k->size;
-    if (s->dwx_t) k->add(s->I * s->N, 1, other->dwx_t, 0, s->dwx_t);
-    for (size_t i = 0; i < s->I && !s->dwx_t; i++)
-        k->add(s->N, 1, (char *)other->dwx + i * row, 0, (char *)s->dwx + i * row);
-    for (size_t i = 0; i < s->H; i++) k->add(s->N, 1, (char *)other->dwh + i * row, 0, (char *)s->dwh + i * row);
-    k->add(s->N, 1, other->db_panels, 0, s->db_panels);
-    if (s->db_h) k->add(s->N, 1, db_h_panels(other), 0, db_h_panels(s));
+    const struct frnn_sums_of_part *all = &s->part[0];
+    for (size_t i = 1; i < s->parts; i++) {
+        const struct frnn_sums_of_part *part = &s->part[i];
+        if (all->dwx_t) join(team, member, k, s->N, s->I, (matrix){part->dwx_t, s->I}, (matrix){all->dwx_t, s->I});
+        else join(team, member, k, s->I, s->N, (matrix){part->dwx, part->stride}, (matrix){all->dwx, all->stride});
+        join(team, member, k, s->H, s->N, (matrix){part->dwh, part->stride}, (matrix){all->dwh, all->stride});
+        if (member > 0) continue;
+        k->add(s->N, 1, part->db_panels, 0, all->db_panels);
+        if (s->db_h) k->add(s->N, 1, db_h_panels(s, i), 0, db_h_panels(s, 0));
+    }
 }

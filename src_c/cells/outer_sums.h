@@ -9,6 +9,9 @@
  * usual, but no small block should be left over. */
 enum { FRNN_USUAL_BLOCK = 256, FRNN_MOST_BLOCK = 288 };
 
+/* What members would share, and wait for, may be summed in parts, each of which is one member's alone. */
+enum { FRNN_MOST_PARTS = 2 };
+
 typedef struct frnn_outer_sums {
     const frnn_kernels *kernels;
     size_t I, H, N;       /* of x, h and dz; I or H may be 0 */
@@ -16,15 +19,21 @@ typedef struct frnn_outer_sums {
     void *dwx, *dwh, *db; /* (I, N), (H, N), (N,) or NULL */
     void *db_h;           /* like db; or NULL */
     int accumulate;       /* the sums start from what the gradients hold */
-    char *db_panels;      /* (N,) in whole panels; twice if there is a db_h */
-    char *dz_panels;      /* dz of a block of tokens, packed */
     char *tiles;          /* per member: elements of a block of tokens, packed */
-    char *dwx_t;          /* (N, I), if that is the better way to sum; or NULL */
+    size_t parts;
+    struct frnn_sums_of_part {
+        char *dwx, *dwh; /* the first part's are the gradients themselves */
+        size_t stride;
+        char *dwx_t;     /* (N, I), if that is the better way to sum; or NULL */
+        char *db_panels; /* (N,) in whole panels; twice if there is a db_h */
+        char *dz_panels; /* dz of a block of tokens, packed */
+    } part[FRNN_MOST_PARTS];
 } frnn_outer_sums;
 
 /* Takes the scratch memory. */
-frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t I, size_t H, size_t N, size_t stride, void *dwx,
-                                        void *dwh, void *db, void *db_h, int accumulate, frnn_layout *l);
+frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, size_t I, size_t H, size_t N,
+                                        size_t stride, void *dwx, void *dwh, void *db, void *db_h, int accumulate,
+                                        frnn_layout *l);
 
 /* Before the first and after the last token; by one thread. */
 void frnn_begin_outer_sums(const frnn_outer_sums *s);
@@ -36,13 +45,10 @@ void frnn_end_outer_sums(const frnn_outer_sums *s);
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             const void *const *x, const void *const *h, const void *const *dz);
 
-/* Tiles of dwx and dwh, which members can share. */
-size_t frnn_sum_tiles(const frnn_kernels *kernels, size_t I, size_t H, size_t N);
-
-/* The same by one member alone, for tokens of a part of the batch, which has sums of its own; */
-int frnn_add_outer_products_alone(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
-                                  const void *const *x, const void *const *h, const void *const *dz);
-/* and adds these to the others, before any of both are ended. */
-void frnn_join_outer_sums(const frnn_outer_sums *s, const frnn_outer_sums *other);
+/* The same by one member alone, for the tokens of a part. When that has been done for all parts, and before tokens are added
+ * again, all members join them. */
+int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
+                  const void *const *x, const void *const *h, const void *const *dz);
+void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s);
 
 #endif

@@ -186,47 +186,32 @@ frnn_status frnn_simple_rnn_forward(const frnn_plan *plan, const frnn_tape *tape
 
 typedef struct backward {
     frnn_backward common;
-    char *wh_t;            /* packed transpose */
-    char *dropped;         /* (steps, B, H) previous states times dropout */
-    frnn_outer_sums sums;  /* of the weight gradients, */
-    frnn_outer_sums apart; /* and where there are two parts, of the second one in a chunk */
+    char *wh_t;    /* packed transpose */
+    char *dropped; /* (steps, B, H) previous states times dropout */
+    frnn_outer_sums sums;
 } backward;
-
-/* So many rows that two parts of them pay, and so few tiles of gradients: members that shared these would wait for what the
- * others have written, which takes as long as the sums. */
-enum { HALVED_ROWS = 16, HALVED_TILES = 8 };
 
 static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                  frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
     const size_t columns = frnn_times(l, frnn_panels(k, plan->H), k->panel);
-    backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, 1, plan->H, l)};
+    const int may_halve = frnn_are_sums_small(plan, tape, 1);
+    backward g = {.common = frnn_lay_out_backward(plan, tape, gradients, 1, plan->H, may_halve, l)};
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), plan->H);
     g.wh_t = frnn_take(l, frnn_times(l, columns, plan->H), k->size);
     g.dropped = frnn_take(l, tape->dropout ? states : 0, k->size);
-    g.sums = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, gradients->dwx, gradients->dwh,
-                                     gradients->db, NULL, gradients->accumulate, l);
-    if (plan->B < HALVED_ROWS || tape->dropout || frnn_sum_tiles(k, plan->I, plan->H, plan->H) > HALVED_TILES) return g;
-    frnn_halve(&g.common, plan->H, l);
-    if (g.common.parts == 1) return g;
-    void *const dwx = frnn_take(l, frnn_times(l, plan->I, plan->H), k->size);
-    void *const dwh = frnn_take(l, frnn_times(l, plan->H, plan->H), k->size);
-    g.apart = frnn_lay_out_outer_sums(plan, plan->I, plan->H, plan->H, plan->H, dwx, dwh, NULL, NULL, 0, l);
+    g.sums = frnn_lay_out_outer_sums(plan, g.common.parts, plan->I, plan->H, plan->H, plan->H, gradients->dwx,
+                                     gradients->dwh, gradients->db, NULL, gradients->accumulate, l);
     return g;
 }
 
-/* What a step's product is to ask for: what the step before it will read, and this one's x for the sums. */
+/* What a step's product is to ask for: this one's x for the sums, and what dx's product cannot. */
 static frnn_ahead ahead_of(const frnn_backward *g, const frnn_back_step *s) {
     const frnn_plan *plan = g->plan;
-    const frnn_gradients *out = g->gradients;
-    const frnn_tape *tape = g->tape;
-    const size_t size = plan->kernels->size, row = plan->H * size, first = s->share.rows.first, step = s->step;
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
-    if (step >= 1 && out->dy)
-        a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, step - 1), out->dy_batch, row};
-    if (step >= 2) a.rows[1] = (struct frnn_ahead_rows){frnn_y_at(tape, first, step - 2), tape->y_batch, row};
-    if (plan->I)
-        a.rows[2] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, step), tape->x_batch, plan->I * size};
+    const char *x = plan->I ? frnn_x_at(plan, g->tape, s->share.rows.first, s->step) : NULL;
+    if (x) a.rows[2] = (struct frnn_ahead_rows){x, g->tape->x_batch, plan->I * plan->kernels->size};
+    if (!g->gradients->dx) frnn_ask_for_next(g, s, &a);
     return a;
 }
 
@@ -237,8 +222,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
-    const int many = plan->B > FRNN_MOST_ROWS && row >= FRNN_FETCHED_BYTES; /* all of this comes from memory */
-    const int asks = many && !s->share.together && !g->tape->mask;
+    const int asks = frnn_has_many_rows(g, s->share);
     frnn_ahead ahead = asks ? ahead_of(g, s) : (frnn_ahead){0};
     if (!asks) frnn_fetch_ahead(g, s);
     for (size_t i = 0; i < s->n; i++) {
@@ -274,28 +258,15 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     return 0;
 }
 
-/* Each part by one member; then they are joined. */
-static int sum_parts(const backward *g, frnn_team *team, size_t member, const frnn_tokens *t) {
-    const frnn_range mine = frnn_own_parts(&g->common, team, member);
-    for (size_t part = mine.first; part < mine.last; part++) {
-        const frnn_outer_sums *sums = part ? &g->apart : &g->sums;
-        const size_t first = t->part[part].first;
-        if (part) frnn_begin_outer_sums(sums);
-        if (frnn_add_outer_products_alone(
-                team, member, sums, part || t->first, t->part[part].n, (const void *const *)t->x + first,
-                t->part[part].later ? (const void *const *)t->h + first : NULL, (const void *const *)t->dz + first))
-            return 1;
-    }
-    if (frnn_barrier(team)) return 1;
-    if (member == 0) frnn_join_outer_sums(&g->sums, &g->apart);
-    return 0;
-}
-
 static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t, const void *cell) {
     const backward *own = cell;
     const frnn_kernels *k = g->plan->kernels;
     const size_t row = g->plan->H * k->size;
-    if (g->parts > 1) return sum_parts(own, team, member, t);
+    if (g->parts > 1) {
+        if (frnn_add_own_parts(g, team, member, &own->sums, t, t->h, t->dz) || frnn_barrier(team)) return 1;
+        frnn_join_parts(team, member, &own->sums);
+        return 0;
+    }
     if (g->tape->dropout) {
         const frnn_range mine = frnn_part(t->n, frnn_team_size(team), member);
         for (size_t i = mine.first; i < mine.last; i++) {
@@ -321,13 +292,17 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     if (g->common.gradients->dx
         && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
         return;
-    const frnn_summed summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS;
-    frnn_go_back(&g->common, team, member, share, &(frnn_way_back){step_back, NULL, sum, summed, g});
+    const frnn_way_back way = {.step = step_back,
+                               .sum = sum,
+                               .summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS,
+                               .dx_asks = 1,
+                               .cell = g};
+    frnn_go_back(&g->common, team, member, share, &way);
 }
 
 frnn_status frnn_simple_rnn_backward_steps(const frnn_plan *plan, size_t *steps) {
     if (!frnn_is_sound(plan) || !steps) return FRNN_ERR_ARGUMENT;
-    *steps = frnn_backward_chunk(plan, plan->H);
+    *steps = frnn_backward_span(plan, plan->H);
     return FRNN_OK;
 }
 

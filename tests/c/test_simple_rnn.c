@@ -75,6 +75,7 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
     }
     /* More rows than go through time together. */
     for (size_t B = 256; B <= (effort == FULL ? 600 : 257); B += B == 256 ? 1 : 343) check_sizes(kernels, B, 5, 2, 3);
+    check_sizes(kernels, 259, effort == FULL ? 35 : 18, 2, 64); /* in spans of time, which products ask ahead for */
     /* Sequences of more than one chunk of time, with masks across their borders. */
     for (int mask = 0; mask < MASK_KINDS; mask++) {
         options o = random_options(4, effort == FULL ? 310 : 120, effort == FULL ? 40 : 24, 66);
