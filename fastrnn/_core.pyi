@@ -183,15 +183,13 @@ def backward(
     dlast: _States | None,
     dx: _Array | None,
     dinitial: _States | None,
-    dkernel: _Array,
-    drecurrent: _Array,
-    dbias: _Array | None,
+    dweights: list[_Array],
     accumulate: bool,
 ) -> None:
     """Turn gradients of the outputs and last states into those of everything that went in.
 
-    With ids, dx is the gradient of the table. With `accumulate` that and the gradients of the weights are added to,
-    instead of written.
+    `dweights` holds those of the weights in their order. With ids, dx is the gradient of the table. With `accumulate`
+    that and the gradients of the weights are added to, instead of written.
     """
 
 def backward_steps(weights: Weights, batch: int) -> int:

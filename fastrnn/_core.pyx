@@ -239,7 +239,7 @@ def backward_steps(Weights weights not None, Py_ssize_t batch):
 
 def backward(Weights weights not None, x, y not None, gates, initial, mask, dropout, str activation,
              str recurrent_activation, bint go_backwards, bint zero_output_for_mask, dy, dlast, dx,
-             dinitial, dkernel not None, drecurrent not None, dbias, bint accumulate):
+             dinitial, list dweights not None, bint accumulate):
     cdef arrays a
     cdef call c
     cdef frnn_gradients g
@@ -266,9 +266,12 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
             g.dtable = matrix(&a, dx, "dx", WRITE, c.tape.V, columns)
         states(&a, weights, dinitial, "dinitial", WRITE, c.plan.B, found)
         g.dh0, g.dc0 = found[0], found[1]
-        g.dwx = matrix(&a, dkernel, "dkernel", WRITE, weights.inputs, columns)
-        g.dwh = matrix(&a, drecurrent, "drecurrent", WRITE, weights.units, columns)
-        g.db = weights.bias(&a, dbias, "dbias", WRITE)
+        if not 2 <= len(dweights) <= 3:
+            raise ValueError(f"dweights must hold 2 or 3 arrays, got {len(dweights)}")
+        g.dwx = matrix(&a, dweights[0], "dweights[0]", WRITE, weights.inputs, columns)
+        g.dwh = matrix(&a, dweights[1], "dweights[1]", WRITE, weights.units, columns)
+        if len(dweights) > 2:
+            g.db = weights.bias(&a, dweights[2], "dweights[2]", WRITE)
         g.accumulate = accumulate
         check(weights.cell.backward_scratch_size(&c.plan, &c.tape, &g, &bytes))
         allocate(&scratch, bytes)

@@ -44,12 +44,12 @@ def backward(guard, cell, call, dy=None, dstate=None, need_dx=True, use_bias=Tru
     (B, T, I), H = x.shape, y.shape[2]
     dx = guard.output((B, T, I), x.dtype) if need_dx else None
     dinitial = tuple(guard.output((B, H), x.dtype) for _ in range(cell.states))
-    shapes = [(I, cell.gates * H), (H, cell.gates * H), cell.bias_shape(H) if use_bias else None]
-    dweights = [None if shape is None else guard.output(shape, x.dtype) for shape in shapes]
+    shapes = [(I, cell.gates * H), (H, cell.gates * H)] + ([cell.bias_shape(H)] if use_bias else [])
+    dweights = [guard.output(shape, x.dtype) for shape in shapes]
     dlast = None
     if dstate is not None:
         dlast = tuple(guard.input(state) for state in np.reshape(dstate, (cell.states, B, H)))
-    _core.backward(*call, guard.input(dy), dlast, dx, dinitial, *dweights, False)
+    _core.backward(*call, guard.input(dy), dlast, dx, dinitial, dweights, False)
     guard.check()
     first = dinitial[0] if cell.states == 1 else np.stack(dinitial)
-    return [dx, first, *dweights][: 5 if use_bias else 4]
+    return [dx, first, *dweights]

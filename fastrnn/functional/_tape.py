@@ -219,34 +219,29 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         dstates = (dy_last if dh is None else dy_last + dh, *others)
 
     dx = empty(x.rows.shape if isinstance(x, Projected) else x.shape, dtype) if need_dx else None
-    later = _of_initial_state(tape, dy_all, dstates) if _is_first_step(tape) else None
-    dinitial = None if later else _states_like(weights, x)
-    dkernel, drecurrent = empty((I, weights.gates * H), dtype), empty((H, weights.gates * H), dtype)
-    dbias = np.empty(bias_shape(weights), dtype) if options.use_bias else None
-    accumulate = False
-    for i in reversed(range(len(tape.begins))):
-        part = tape.part(i).complete()
-        dy_part, dx_part = dy_all, dx
-        if part.x is not x:
-            steps, times = tape.cut(i)
-            dy_part = None if dy_all is None else dy_all[:, steps]
-            dx_part = empty(part.x.shape, dtype) if need_dx and not isinstance(x, Projected) else dx
-        _go_back(part, dy_part, dstates, dx_part, dinitial, dkernel, drecurrent, dbias, accumulate)
-        if dx is not None and dx_part is not None and dx_part is not dx:
-            dx[:, times] = dx_part
-        dstates = None if tape.truncated else dinitial
-        accumulate = True
+    columns = weights.gates * H
+    dweights = [empty((I, columns), dtype), empty((H, columns), dtype)]
+    if options.use_bias:
+        dweights.append(empty(bias_shape(weights), dtype))
+    if T == 1 and _is_from_zeros(tape):
+        later = _of_initial_state(tape, dy_all, dstates)
+        _go_back(tape, dy_all, dstates, dx, None, dweights, False)
+        gradients: Gradients = LaterGradients(dx, later, dweights)
+    else:
+        dinitial = _states_like(weights, x)
+        if len(tape.begins) == 1:
+            _go_back(tape.complete(), dy_all, dstates, dx, dinitial, dweights, False)
+        else:
+            _go_back_in_segments(tape, dy_all, dstates, dx, dinitial, dweights)
+        gradients = Gradients(dx, _one_or_all(dinitial), dweights)
     if dx is not None and tape.input_dropout is not None:
         dx *= tape.input_dropout[:, None, :]
-    dweights = [dkernel, drecurrent] + ([] if dbias is None else [dbias])
-    if dinitial is None:
-        return LaterGradients(dx, later, dweights)
-    return Gradients(dx, _one_or_all(dinitial), dweights)
+    return gradients
 
 
-def _is_first_step(tape: Tape) -> bool:
-    """Tell whether a tape is of a single step from zeros, whose gradient is all that needs the recurrent kernel."""
-    return tape.x.shape[1] == 1 and tape.begins[0] is None and tape.y is not None
+def _is_from_zeros(tape: Tape) -> bool:
+    """Tell whether a single step is from zeros: the gradient of these is all that needs the recurrent kernel."""
+    return tape.begins[0] is None and tape.y is not None
 
 
 def _of_initial_state(tape: Tape, dy: Array | None, dlast: LastStates | None) -> Callable[[], StateGradients]:
@@ -257,25 +252,56 @@ def _of_initial_state(tape: Tape, dy: Array | None, dlast: LastStates | None) ->
     def go_back() -> StateGradients:
         weights, x, dinitial = tape.weights, tape.x, _states_like(tape.weights, tape.x)
         unused = [empty((n, weights.gates * weights.units), x.dtype) for n in (weights.inputs, weights.units)]
-        _go_back(tape, dy, dlast, None, dinitial, *unused, None, False)
+        _go_back(tape, dy, dlast, None, dinitial, unused, False)
         return _one_or_all(dinitial)
 
     return go_back
 
 
-def _go_back(part: Tape, dy: Array | None, dlast: LastStates | None, *gradients: Any) -> None:
-    """Let the core go back through a single segment and write the gradients, the last arguments of `_core.backward`."""
-    o = part.options
-    assert part.y is not None
+def _go_back(
+    part: Tape,
+    dy: Array | None,
+    dlast: LastStates | None,
+    dx: Array | None,
+    dinitial: StateArrays | None,
+    dweights: list[Array],
+    accumulate: bool,
+) -> None:
+    """Let the core go back through a single segment and write the gradients, or add to those of the weights."""
+    weights, x, y, gates, begins, _, _, mask, _, dropout, options = part
+    activation, recurrent_activation, return_sequences, go_backwards, zero_output_for_mask, _ = options
+    assert y is not None
     _core.backward(
-        part.weights, part.x, part.y, part.gates, part.begins[0], part.mask, part.recurrent_dropout,
-        o.activation, o.recurrent_activation, o.go_backwards, o.zero_output_for_mask and o.return_sequences,
-        dy, dlast, *gradients,
+        weights, x, y, gates, begins[0], mask, dropout,
+        activation, recurrent_activation, go_backwards, zero_output_for_mask and return_sequences,
+        dy, dlast, dx, dinitial, dweights, accumulate,
     )  # fmt: skip
 
 
+def _go_back_in_segments(
+    tape: Tape,
+    dy: Array | None,
+    dlast: LastStates | None,
+    dx: Array | None,
+    dinitial: StateArrays,
+    dweights: list[Array],
+) -> None:
+    """Go back through the segments one by one, the last one first."""
+    for i in reversed(range(len(tape.begins))):
+        part = tape.part(i).complete()
+        steps, times = tape.cut(i)
+        dy_part = None if dy is None else dy[:, steps]
+        own = dx is not None and not isinstance(part.x, Projected)  # the gradient of a table has no time
+        dx_part = empty(part.x.shape, part.x.dtype) if own else dx
+        _go_back(part, dy_part, dlast, dx_part, dinitial, dweights, i + 1 < len(tape.begins))
+        if own and dx is not None:
+            dx[:, times] = dx_part
+        dlast = None if tape.truncated else dinitial
+
+
 def _states_like(weights: _core.Weights, x: Array | Projected) -> StateArrays:
-    return tuple([empty((x.shape[0], weights.units), x.dtype) for _ in range(weights.states)])
+    shape, dtype = (x.shape[0], weights.units), x.dtype
+    return (empty(shape, dtype),) if weights.states == 1 else (empty(shape, dtype), empty(shape, dtype))
 
 
 def _one_or_all(states: StateArrays) -> Array | list[Array]:

@@ -68,8 +68,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
 
 int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates) {
     /* Dropout gives the tokens other left-hand sides, which members make for each other. */
-    return !tape->dropout
-           && (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H) <= HALVED_ELEMENTS;
+    return !tape->dropout && (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H) <= HALVED_ELEMENTS;
 }
 
 static frnn_range own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
