@@ -205,13 +205,14 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     return g;
 }
 
-/* What a step's product is to ask for: this one's x for the sums, and what dx's product cannot. */
+/* What a step's product is to ask for: this one's x for the sums, and for the next step what dx's product, after the chunk's
+ * first step, does not. */
 static frnn_ahead ahead_of(const frnn_backward *g, const frnn_back_step *s) {
     const frnn_plan *plan = g->plan;
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     const char *x = plan->I ? frnn_x_at(plan, g->tape, s->share.rows.first, s->step) : NULL;
     if (x) a.rows[2] = (struct frnn_ahead_rows){x, g->tape->x_batch, plan->I * plan->kernels->size};
-    if (!g->gradients->dx) frnn_ask_for_next(g, s, &a);
+    if (!g->gradients->dx || s->step > s->first) frnn_ask_for_next(g, s, &a);
     return a;
 }
 
