@@ -23,7 +23,7 @@ typedef struct frnn_forward {
     void *h_last;                   /* (B, H) or NULL */
     size_t gates;                   /* the table has gates * H columns */
     frnn_projection projections[2]; /* the second may have no gates */
-    int pairs;                      /* the projection's matrix is packed in pairs */
+    size_t interleaved;             /* rows in a group of the projection's matrix, if it is interleaved */
     frnn_place y;                   /* (steps or T, B, H): outputs */
     frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */
     size_t steps;                   /* of a chunk at most: there is memory for so many */

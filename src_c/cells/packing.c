@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "runtime/sizes.h"
-
 /* As many streams as the processor follows by itself. */
 enum { ROWS_AT_ONCE = 8 };
 
@@ -18,13 +16,25 @@ void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *
     }
 }
 
-void frnn_pack_pairs(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
-    const size_t pair = frnn_pair_width(k, N);
+size_t frnn_interleaved(const frnn_kernels *k, size_t N) { return 4 * N <= k->panel && k->lanes >= 4 ? 4 : 2; }
+
+/* Elements of a group: a vector of four rows, or a panel. Two rows would fit a vector only if it had but two lanes. */
+static size_t group_elements(const frnn_kernels *k, size_t N) {
+    return frnn_interleaved(k, N) == 4 && 4 * N <= k->lanes ? k->lanes : k->panel;
+}
+
+size_t frnn_interleaved_elements(const frnn_kernels *k, size_t K, size_t N, frnn_layout *l) {
+    const size_t rows = frnn_interleaved(k, N);
+    return frnn_times(l, K / rows + (K % rows != 0), group_elements(k, N));
+}
+
+void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
+    const size_t rows = frnn_interleaved(k, N), group = group_elements(k, N) * k->size;
     const char *from = w;
-    memset(packed, 0, (K + 1) / 2 * pair * k->size);
     for (size_t i = 0; i < K; i++) {
-        char *to = (char *)packed + (i / 2 * pair + i % 2) * k->size;
-        for (size_t n = 0; n < N; n++, from += k->size, to += 2 * k->size) memcpy(to, from, k->size);
+        char *const first = (char *)packed + i / rows * group, *to = first + i % rows * k->size;
+        if (i % rows == 0) memset(first, 0, group);
+        for (size_t n = 0; n < N; n++, from += k->size, to += rows * k->size) memcpy(to, from, k->size);
     }
 }
 

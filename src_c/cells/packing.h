@@ -3,6 +3,7 @@
 #define FRNN_CELLS_PACKING_H
 
 #include "cells/team.h"
+#include "runtime/sizes.h"
 
 /* Multiply-adds that take as long as packing an element, which has to come from memory and to go there. */
 enum { FRNN_WORK_PER_PACKED = 32 };
@@ -11,11 +12,10 @@ enum { FRNN_WORK_PER_PACKED = 32 };
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
                       void *packed);
 
-/* The same in pairs, N being half a panel at most, and the elements that a pair of rows takes. */
-static inline size_t frnn_pair_width(const frnn_kernels *k, size_t N) {
-    return 2 * N <= k->lanes ? k->lanes : k->panel;
-}
-void frnn_pack_pairs(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
+/* The same interleaved, N being half a panel at most: rows of a group, elements of all groups, and the packing. */
+size_t frnn_interleaved(const frnn_kernels *k, size_t N);
+size_t frnn_interleaved_elements(const frnn_kernels *k, size_t K, size_t N, frnn_layout *l);
+void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
 
 /* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
  * interrupted. Nonzero: the team is stopping. */

@@ -15,20 +15,20 @@
 /* Weights that a step can go through without the help of a projection. */
 static const size_t FUSED_BYTES = 256 * 1024;
 
-/* ---- prepared weights: bias | wx | wh, each padded to whole panels | wx in pairs, if that pays ---- */
+/* ---- prepared weights: bias | wx | wh, each padded to whole panels | wx interleaved, if that pays ---- */
 
-/* Inputs from which on a projection by pairs gains more than both products in one step do: with units that leave half
+/* Inputs from which on a projection with rows interleaved gains more than both products in one step do: with units that leave half
  * of a vector idle, and with others. */
-static const size_t PAIRED_INPUTS = 64, PAIRED_INPUTS_OF_MANY = 256;
+static const size_t INTERLEAVED_INPUTS = 64, INTERLEAVED_INPUTS_OF_MANY = 256;
 
 typedef struct weights {
-    void *b, *wx, *wh, *pairs;
+    void *b, *wx, *wh, *interleaved;
 } weights;
 
-static int is_paired(const frnn_plan *plan) {
+static int is_interleaved(const frnn_plan *plan) {
     const size_t columns = 2 * plan->H;
     return columns <= plan->kernels->panel
-           && plan->I >= (columns <= plan->kernels->lanes ? PAIRED_INPUTS : PAIRED_INPUTS_OF_MANY);
+           && plan->I >= (columns <= plan->kernels->lanes ? INTERLEAVED_INPUTS : INTERLEAVED_INPUTS_OF_MANY);
 }
 
 static weights lay_out_weights(const frnn_plan *plan, frnn_layout *l) {
@@ -38,8 +38,7 @@ static weights lay_out_weights(const frnn_plan *plan, frnn_layout *l) {
     w.b = frnn_take(l, row, k->size);
     w.wx = frnn_take(l, frnn_times(l, row, plan->I), k->size);
     w.wh = frnn_take(l, frnn_times(l, row, plan->H), k->size);
-    w.pairs = frnn_take(l, is_paired(plan) ? frnn_times(l, plan->I / 2 + plan->I % 2, frnn_pair_width(k, plan->H)) : 0,
-                        k->size);
+    w.interleaved = frnn_take(l, is_interleaved(plan) ? frnn_interleaved_elements(k, plan->I, plan->H, l) : 0, k->size);
     return w;
 }
 
@@ -71,7 +70,7 @@ static void prepare_member(frnn_team *team, size_t member, void *job) {
     if (member > 0) return;
     memset(p->to.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
     if (p->b) memcpy(p->to.b, p->b, plan->H * k->size);
-    if (is_paired(plan)) frnn_pack_pairs(k, p->wx, plan->I, plan->H, p->to.pairs);
+    if (is_interleaved(plan)) frnn_interleave(k, p->wx, plan->I, plan->H, p->to.interleaved);
 }
 
 frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
@@ -109,8 +108,8 @@ typedef struct forward {
 
 static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l) {
     forward f = {.common = frnn_lay_out_forward(plan, tape, 1, l), .w = weights_in(plan, tape->prepared)};
-    f.common.pairs = is_paired(plan);
-    f.common.projections[0] = (frnn_projection){f.common.pairs ? f.w.pairs : f.w.wx, f.w.b, 1};
+    if (is_interleaved(plan)) f.common.interleaved = frnn_interleaved(plan->kernels, plan->H);
+    f.common.projections[0] = (frnn_projection){f.common.interleaved ? f.w.interleaved : f.w.wx, f.w.b, 1};
     f.dropped = frnn_take(l, tape->dropout ? frnn_times(l, plan->B, plan->H) : 0, plan->kernels->size);
     return f;
 }
@@ -118,7 +117,7 @@ static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frn
 /* Whether a step computes x wx too, instead of a projection of the whole chunk: fewer tiles, each twice as long. Pays
  * when a step's rows fill a tile and all weights stay in the second-level cache. */
 static int is_fused(const frnn_plan *plan, frnn_share share) {
-    return !is_paired(plan) && share.rows.last - share.rows.first >= plan->kernels->tile
+    return !is_interleaved(plan) && share.rows.last - share.rows.first >= plan->kernels->tile
            && (plan->I + plan->H) * plan->H * plan->kernels->size <= FUSED_BYTES;
 }
 

@@ -36,13 +36,11 @@ static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) {
 static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) {
     return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
 }
-static inline v_f32 v_pair_f32(const float *p) {
+static inline v_f32 v_repeat_f32(const float *p, int n) {
+    if (n == 4) return _mm256_broadcast_ps((const __m128 *)p);
     double both;
     memcpy(&both, p, sizeof both);
     return _mm256_castpd_ps(_mm256_set1_pd(both));
-}
-static inline v_f32 v_single_f32(const float *p) {
-    return _mm256_castpd_ps(_mm256_broadcastsd_pd(_mm_castps_pd(_mm_load_ss(p))));
 }
 static inline v_f32 v_fold_f32(v_f32 a) {
     const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, a)); /* two sums in each, every one twice */
@@ -79,13 +77,8 @@ static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) {
 static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
     return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31);
 }
-static inline v_f64 v_pair_f64(const double *p) {
-    const __m128d both = _mm_loadu_pd(p);
-    return _mm256_set_m128d(both, both);
-}
-static inline v_f64 v_single_f64(const double *p) {
-    const __m128d one = _mm_load_sd(p);
-    return _mm256_set_m128d(one, one);
+static inline v_f64 v_repeat_f64(const double *p, int n) {
+    return n == 4 ? _mm256_loadu_pd(p) : _mm256_broadcast_pd((const __m128d *)p);
 }
 static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_hadd_pd(a, a), 0x08); }
 

@@ -33,13 +33,11 @@ static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) {
     return _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
                                   b);
 }
-static inline v_f32 v_pair_f32(const float *p) {
+static inline v_f32 v_repeat_f32(const float *p, int n) {
+    if (n == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(p));
     double both;
     memcpy(&both, p, sizeof both);
     return _mm512_castpd_ps(_mm512_set1_pd(both));
-}
-static inline v_f32 v_single_f32(const float *p) {
-    return _mm512_castpd_ps(_mm512_broadcastsd_pd(_mm_castps_pd(_mm_load_ss(p))));
 }
 static inline v_f32 v_fold_f32(v_f32 a) {
     const v_f32 sums = a + _mm512_permute_ps(a, 0xB1); /* every sum twice */
@@ -76,8 +74,9 @@ static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) {
 static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
 }
-static inline v_f64 v_pair_f64(const double *p) { return _mm512_broadcast_f64x2(_mm_loadu_pd(p)); }
-static inline v_f64 v_single_f64(const double *p) { return _mm512_broadcast_f64x2(_mm_load_sd(p)); }
+static inline v_f64 v_repeat_f64(const double *p, int n) {
+    return n == 4 ? _mm512_broadcast_f64x4(_mm256_loadu_pd(p)) : _mm512_broadcast_f64x2(_mm_loadu_pd(p));
+}
 static inline v_f64 v_fold_f64(v_f64 a) {
     return _mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6), a + _mm512_permute_pd(a, 0x55));
 }

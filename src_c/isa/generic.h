@@ -13,7 +13,7 @@
  *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
  *   v_shift(a, n)              a * 2^k for the k in the last bits of n = 1.5 * 2^23 + k (2^52); a and that are normal
  *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
- *   v_pair(p)                  p0 p1 p0 p1 ...; v_single(p): p0 0 p0 0 ..., where p1 is not read
+ *   v_repeat(p, n)             p0 ... p(n-1) p0 ...: n is a constant, 2, or 4 if there are so many lanes
  *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
@@ -53,14 +53,9 @@
     static inline v_##T v_positive_##T(v_##T a, v_##T b) { \
         return (v_##T)((v_int_##T)(a > 0) & (v_int_##T)b); \
     } \
-    static inline v_##T v_pair_##T(const REAL *p) { \
+    static inline v_##T v_repeat_##T(const REAL *p, int n) { \
         v_##T a; \
-        for (int i = 0; i < COUNT; i++) a[i] = p[i % 2]; \
-        return a; \
-    } \
-    static inline v_##T v_single_##T(const REAL *p) { \
-        v_##T a = {0}; \
-        for (int i = 0; i < COUNT; i += 2) a[i] = *p; \
+        for (int i = 0; i < COUNT; i++) a[i] = p[i % n]; \
         return a; \
     } \
     static inline v_##T v_fold_##T(v_##T a) { \

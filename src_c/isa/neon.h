@@ -32,13 +32,9 @@ static inline v_f32 v_positive_f32(v_f32 a, v_f32 b) {
 }
 static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return vzip1q_f32(a, b); }
 static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return vzip2q_f32(a, b); }
-static inline v_f32 v_pair_f32(const float *p) {
-    const float32x2_t both = vld1_f32(p);
-    return vcombine_f32(both, both);
-}
-static inline v_f32 v_single_f32(const float *p) {
-    const float32x2_t one = vset_lane_f32(*p, vdup_n_f32(0), 0);
-    return vcombine_f32(one, one);
+static inline v_f32 v_repeat_f32(const float *p, int n) {
+    const float32x2_t first = vld1_f32(p);
+    return n == 4 ? vld1q_f32(p) : vcombine_f32(first, first);
 }
 static inline v_f32 v_fold_f32(v_f32 a) { return vpaddq_f32(a, a); }
 
@@ -69,8 +65,10 @@ static inline v_f64 v_positive_f64(v_f64 a, v_f64 b) {
 }
 static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) { return vzip1q_f64(a, b); }
 static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return vzip2q_f64(a, b); }
-static inline v_f64 v_pair_f64(const double *p) { return vld1q_f64(p); }
-static inline v_f64 v_single_f64(const double *p) { return vsetq_lane_f64(*p, vdupq_n_f64(0), 0); }
+static inline v_f64 v_repeat_f64(const double *p, int n) {
+    (void)n; /* two are all lanes */
+    return vld1q_f64(p);
+}
 static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 
 /* 8 x 2 accumulators fill four pipes of latency four; more rows would not fit the general registers. */

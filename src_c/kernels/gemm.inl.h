@@ -207,8 +207,8 @@ static void F(panels_backwards)(const frnn_product *g) {
 enum { F(NEAR) = 24 * 1024, F(MANY) = 4 };
 
 static void F(product)(const frnn_product *g) {
-    if (g->pairs) {
-        F(product_of_pairs)(g);
+    if (g->interleaved) {
+        F(product_of_interleaved)(g);
         return;
     }
     const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL),

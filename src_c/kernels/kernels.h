@@ -3,9 +3,9 @@
  * Matrices reach a kernel as arrays of row pointers, so that rows may lie anywhere: batch-major tensors are used in
  * place, and a step of a masked batch lists its active rows only. The right-hand matrix of a product is *packed*:
  * cut into panels of `panel` columns, each stored row after row, the last one padded with zeros. With at most half a
- * panel's columns it may be packed in *pairs* instead: two rows side by side, column by column, padded to whole vectors.
- * Products add one term after the other in the order of k (pairs: the even ones and the odd ones), whatever the tile: the
- * bits of a row do not depend on the rows beside it. Preconditions are asserted; kernels cannot fail. */
+ * panel's columns it may be *interleaved* instead: groups of two or four rows, column by column, padded to whole vectors.
+ * Products add one term after the other in the order of k (interleaved: every second or fourth one, then these sums),
+ * whatever the tile: the bits of a row do not depend on the rows beside it. Preconditions are asserted; kernels cannot fail. */
 #ifndef FRNN_KERNELS_H
 #define FRNN_KERNELS_H
 
@@ -41,9 +41,9 @@ typedef struct frnn_product {
     size_t N;
     size_t first, last; /* panels */
     frnn_activation activation;
-    frnn_ahead *ahead; /* or NULL */
-    int backwards;     /* from the last panel to the first: what the last product used of b is still in cache */
-    int pairs;         /* b is packed in pairs; then there is one term, one panel and no activation */
+    frnn_ahead *ahead;  /* or NULL */
+    int backwards;      /* from the last panel to the first: what the last product used of b is still in cache */
+    size_t interleaved; /* b's rows in a group, if it is; then there is one term, one panel and no activation */
 } frnn_product;
 
 /* c += a^T b for one tile of rows and one panel of columns: the sum over n of outer products. */

@@ -10,7 +10,7 @@
 
 #include "kernels/activations.inl.h"
 #include "kernels/elementwise.inl.h"
-#include "kernels/pairs.inl.h"
+#include "kernels/interleaved.inl.h"
 
 #include "kernels/gemm.inl.h"
 #include "kernels/outer.inl.h"
