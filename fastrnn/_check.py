@@ -51,7 +51,7 @@ def mask(value: ArrayLike | None, lengths: ArrayLike | None, batch: int, time: i
         assert value is not None
         found = _numbers("mask", value, ("batch", "time"))
         _check_shape("mask", found, ("batch", "time"), (batch, time))
-        return np.not_equal(found, 0, order="C").view(np.uint8)
+        return np.array(found if found.dtype == bool else found != 0, np.uint8, order="C")
     if value is not None:
         raise ValueError("mask and lengths exclude each other, got both")
     found = _numbers("lengths", lengths, ("batch",))

@@ -139,16 +139,19 @@ def forward(
 def infer(
     weights: Weights,
     x: object,
+    mask: object,
     gates: _Array | None,
     activation: str,
     recurrent_activation: str,
     go_backwards: bool,
+    zero_output_for_mask: bool,
     return_sequences: bool,
     most_bytes: int,
 ) -> _Array | None:
     """The outputs of all steps, or of the last one: a new array of at most so many bytes. gates is filled if given.
 
-    None if it was not done: x is not of the one form, there are no steps, or the outputs are larger.
+    None if it was not done: x or the mask (B, T), of bytes, is not of the one form, there are no steps, the outputs are
+    larger, or the last one is to be 0 where it is masked.
     """
 
 def step(

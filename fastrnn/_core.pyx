@@ -121,6 +121,15 @@ cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
     return 0
 
 
+cdef int open_mask(call *c, arrays *a, mask, bint zero_output_for_mask) except -1:
+    # A mask (B, T) of bytes, or None.
+    cdef Py_ssize_t[2] tokens = [c.plan.B, c.plan.T]
+    if mask is not None:
+        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, MASK).buf
+        c.plan.zero_output_for_mask = zero_output_for_mask
+    return 0
+
+
 cdef bint are_below(size_t V, size_t n, const intptr_t *ids) noexcept:
     # Whether all ids are rows of a table: below 0 and beyond it, one of these numbers is negative.
     cdef size_t i
@@ -136,22 +145,19 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
     # What forward and backward have in common: the plan and the tape.
     cdef Py_buffer *view
     cdef Py_ssize_t B, T
-    cdef Py_ssize_t[2] tokens
     cdef pointer[2] first
     open_input(c, a, weights, x)
-    B, T = tokens[0], tokens[1] = c.plan.B, c.plan.T
+    B, T = c.plan.B, c.plan.T
     c.plan.activation = ACTIVATIONS[activation]
     c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]
     c.plan.go_backwards = go_backwards
-    c.plan.zero_output_for_mask = zero_output_for_mask
     states(a, weights, initial, "initial", READ, B, first)
     c.tape.h0, c.tape.c0 = first[0], first[1]
     if weights.cell.gates == 1:
         c.tape.dropout = matrix(a, dropout, "dropout", READ, B, weights.units)
     else:
         c.tape.dropout = dense(a, dropout, "dropout", READ, weights.cell.gates, B, weights.units)
-    if mask is not None:
-        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, MASK).buf
+    open_mask(c, a, mask, zero_output_for_mask)
     if y is not None:
         view = sequences(a, y, "y", mode, B, T, weights.units)
         c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
@@ -195,8 +201,8 @@ def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates,
         release(&a)
 
 
-def infer(Weights weights not None, x, gates, str activation, str recurrent_activation, bint go_backwards,
-          bint return_sequences, Py_ssize_t most_bytes):
+def infer(Weights weights not None, x, mask, gates, str activation, str recurrent_activation, bint go_backwards,
+          bint zero_output_for_mask, bint return_sequences, Py_ssize_t most_bytes):
     cdef arrays a
     cdef call c
     cdef Py_buffer *view
@@ -204,10 +210,13 @@ def infer(Weights weights not None, x, gates, str activation, str recurrent_acti
     cdef void *last = NULL
     if type(x) is not ndarray and not isinstance(x, tuple):
         return None
+    if mask is not None and (type(mask) is not ndarray or (zero_output_for_mask and not return_sequences)):
+        return None
     begin(&a, weights)
     try:
         try:
             open_input(&c, &a, weights, x)
+            open_mask(&c, &a, mask, zero_output_for_mask)
         except (BufferError, TypeError, ValueError):
             return None
         B, T = c.plan.B, c.plan.T

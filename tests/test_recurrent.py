@@ -515,6 +515,48 @@ def test_a_seed_repeats_dropout(cell, rng):
 # Masks travel through
 
 
+@pytest.mark.parametrize("return_sequences", [True, False])
+@pytest.mark.parametrize("zero_output_for_mask", [True, False])
+def test_masks_of_every_form_give_the_same_bits(cell, rng, return_sequences, zero_output_for_mask):
+    layer = make(cell, rng, return_sequences=return_sequences, zero_output_for_mask=zero_output_for_mask)
+    x, mask = sequences(rng), random_mask(rng, 4, 6).astype(bool)
+    want = cell.reference(x, *layer.get_weights(), mask=mask, zero_output_for_mask=zero_output_for_mask)
+    spread = np.zeros((4, 12), bool)
+    spread[:, ::2] = mask
+    forms = [
+        mask,
+        mask.astype(np.uint8) * 2,
+        mask * 0.5,
+        -1 * mask,
+        mask.tolist(),
+        np.asfortranarray(mask),
+        spread[:, ::2],
+    ]
+    dy = rng.normal(size=(4, 6, 7) if return_sequences else (4, 7)).astype(np.float32)
+    outputs, gradients = [], []
+    for form in forms:
+        output, tape = layer.forward(x, mask=form, training=True)
+        assert (layer(x, mask=form) == output).all()
+        outputs.append(output)
+        gradients.append(layer.backward(dy, tape))
+    assert_output(outputs[0], want)
+    assert_gradients(gradients[0], want, dy)
+    for output, gradient in zip(outputs, gradients, strict=True):
+        assert (output == outputs[0]).all()
+        for mine, first in zip([gradient.dx, *gradient.weights], [gradients[0].dx, *gradients[0].weights], strict=True):
+            assert (mine == first).all()
+
+
+def test_a_tape_keeps_the_mask_as_it_was(cell, rng):
+    layer, x = make(cell, rng, return_sequences=True), sequences(rng)
+    mask = random_mask(rng, 4, 6).astype(bool)
+    dy = rng.normal(size=(4, 6, 7)).astype(np.float32)
+    want = layer.backward(dy, layer.forward(x, mask=mask.copy(), training=True)[1])
+    _, tape = layer.forward(x, mask=mask, training=True)
+    mask[:] = ~mask
+    assert (layer.backward(dy, tape).dx == want.dx).all()
+
+
 def test_mask_and_lengths_agree_with_the_function(cell, rng):
     layer, x = make(cell, rng, return_sequences=True, return_state=True, zero_output_for_mask=True), sequences(rng)
     lengths = [0, 6, 3, 1]

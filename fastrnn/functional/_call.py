@@ -223,26 +223,34 @@ def infer_and_keep(
     return ((output, *states) if return_state else output), tape
 
 
-def plain(weights: _core.Weights, options: Options, x: Any, gates: Array | None = None) -> Array | None:
-    """Return the output without states and masks, at little cost; None, for an x not of the one form, is for `run`."""
+def plain(
+    weights: _core.Weights, options: Options, x: Any, mask: Any = None, gates: Array | None = None
+) -> Array | None:
+    """Return the output without states, at little cost; None, for an x or mask not of the one form, is for `run`."""
     return _core.infer(
-        weights, x, gates, options.activation, options.recurrent_activation, options.go_backwards,
-        options.return_sequences, WORTH_ALIGNING,
+        weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
+        options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
     )  # fmt: skip
 
 
-def plain_with_tape(weights: _core.Weights, options: Options, x: ArrayLike) -> tuple[Array, Tape] | None:
+def plain_with_tape(
+    weights: _core.Weights, options: Options, x: ArrayLike, mask: ArrayLike | None = None
+) -> tuple[Array, Tape] | None:
     """Return the same with a tape, if all outputs are wanted."""
     if not options.return_sequences or not isinstance(x, np.ndarray) or x.ndim != 3:
         return None
     if x.shape[0] * x.shape[1] * weights.kept * x.itemsize > WORTH_ALIGNING:
         return None
+    if mask is not None:
+        if type(mask) is not np.ndarray or mask.dtype != bool or mask.shape != x.shape[:2]:
+            return None
+        mask = mask.astype(np.uint8, order="C")  # the tape's own
     gates = gates_for(weights, x)
-    y = plain(weights, options, x, gates)
+    y = plain(weights, options, x, mask, gates)
     if y is None:
         return None
     y.setflags(write=False)
-    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, None, None, None, KeptOptions.of(options))
+    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, KeptOptions.of(options))
 
 
 def run(

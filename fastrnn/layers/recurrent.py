@@ -261,14 +261,14 @@ class Recurrent(OverTime):
         values: Any = x if rows is None else rows.x
         dropout = self._dropout_for(training) if rows is None else rows.dropout
         want_state = self.return_state or self.stateful
-        is_plain = initial_state is mask is lengths is None and dropout is None and into is None
+        is_plain = initial_state is lengths is None and dropout is None and into is None
         if is_plain and not want_state:
             if keep is None:
-                output = plain(weights, self, values)
+                output = plain(weights, self, values, mask)
                 if output is not None:
                     return output, (), None
             elif keep is EVERYTHING and rows is None:
-                both = plain_with_tape(weights, self, values)
+                both = plain_with_tape(weights, self, values, mask)
                 if both is not None:
                     return both[0], (), both[1]
         output, states, tape = run(

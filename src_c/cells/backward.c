@@ -187,14 +187,26 @@ static int go_through_seats(const frnn_backward *g, frnn_team *team, size_t memb
     return 0;
 }
 
+/* Asks for what the sums of the chunk after this one read and write of a step. */
+static void fetch_next_chunk(const frnn_backward *g, const frnn_back_step *s) {
+    const size_t bytes = g->plan->I * g->plan->kernels->size;
+    if (s->step < g->steps || !frnn_are_streams(g->plan, s->n)) return;
+    for (size_t i = 0, step = s->step - g->steps; i < s->n; i++) {
+        if (g->tape->x) frnn_fetch_row(frnn_x_at(g->plan, g->tape, s->rows[i], step), bytes);
+        if (g->gradients->dx) frnn_fetch_row(dx_at(g, s->rows[i], step), bytes);
+    }
+}
+
 /* And without. */
 static int go_through_steps(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
                             const frnn_way_back *way) {
     size_t *const rows = g->rows + member * g->plan->B;
     s->n = 0, s->rows = rows;
     for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) rows[s->n++] = b;
-    for (s->step = steps.last; s->step-- > steps.first;)
+    for (s->step = steps.last; s->step-- > steps.first;) {
         if (way->step(g, team, member, s, way->cell)) return 1;
+        fetch_next_chunk(g, s);
+    }
     return 0;
 }
 

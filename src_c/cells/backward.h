@@ -117,9 +117,6 @@ static inline char *frnn_chunk_at(const frnn_place *place, const frnn_back_step 
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step - s->first) * place->time;
 }
 
-/* Shorter rows are not asked for: they come in the lines of their neighbors. */
-enum { FRNN_FETCHED_BYTES = 256 };
-
 /* Asks for what the steps before this one will read of y and dy: rows that lie as far apart as the sequences. For a cell's
  * step to call when it has read its own. */
 void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *step);

@@ -178,6 +178,18 @@ static void list_all(const frnn_forward *f, frnn_step *s, const char *x, char *y
     }
 }
 
+/* Asks for what the next chunk's projection will read and write of a step. */
+static void fetch_next_chunk(const frnn_forward *f, const frnn_step *s) {
+    const frnn_plan *plan = f->plan;
+    const size_t size = plan->kernels->size, step = s->step + f->chunk;
+    const frnn_range rows = s->share.rows;
+    if (step >= plan->T || !frnn_are_streams(plan, rows.last - rows.first)) return;
+    for (size_t b = rows.first; b < rows.last; b++) {
+        if (f->tape->x) frnn_fetch_row(frnn_x_at(plan, f->tape, b, step), plan->I * size);
+        frnn_fetch_row(frnn_at(&f->z, b, step), f->gates * plan->H * size);
+    }
+}
+
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
                     frnn_step_function recur, const void *cell) {
     const frnn_plan *plan = f->plan;
@@ -207,6 +219,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             if (!tape->mask) list_all(f, &s, frnn_x_at(plan, tape, first, s.step), frnn_at(&f->y, first, s.step));
             if (fused && tape->table) list_table(f, &s);
             if (recur(f, team, member, &s, cell)) return 1;
+            if (!fused && !tape->mask) fetch_next_chunk(f, &s);
             if (share.together) {
                 if (frnn_barrier(team)) return 1;
                 frnn_fetch_rows((const char *const *)s.y, s.n, row);

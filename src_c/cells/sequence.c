@@ -3,6 +3,8 @@
 /* Bytes of x and y, or of x, h and dz, that a chunk of time may take. */
 static const size_t CHUNK_BYTES = 256 * 1024;
 enum { MOST_TOKENS = 4096 };
+/* Of x and y, which do not stay in the caches. */
+static const double STREAMED_BYTES = 8e6;
 
 size_t frnn_chunk_tokens(const frnn_plan *plan, size_t token_elements) {
     return frnn_least(CHUNK_BYTES / plan->kernels->size / frnn_most(token_elements, 1), MOST_TOKENS);
@@ -29,6 +31,11 @@ double frnn_multiply_adds(const frnn_plan *plan, size_t gates) {
 
 size_t frnn_pitch(const frnn_plan *plan, size_t width) {
     return width * plan->kernels->size % 1024 ? width : width + 64 / plan->kernels->size;
+}
+
+int frnn_are_streams(const frnn_plan *plan, size_t rows) {
+    const double bytes = (double)plan->B * (double)plan->T * (double)(plan->I + plan->H) * (double)plan->kernels->size;
+    return rows < plan->kernels->tile && bytes > STREAMED_BYTES;
 }
 
 frnn_place frnn_dense_place(const frnn_plan *plan, size_t steps, size_t width, char *first) {

@@ -57,9 +57,21 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step % place->steps) * place->time;
 }
 
-/* Asks for memory that will be read soon. */
+/* Asks for memory that will be read soon. The empty statement has an effect, in the compiler's eyes: a function that did
+ * nothing but ask would be one without any, and gcc would leave out its calls. */
 static inline void frnn_fetch(const char *from, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+    __asm__ volatile("");
+}
+
+/* Shorter rows are not asked for: they come in the lines of their neighbors. */
+enum { FRNN_FETCHED_BYTES = 256 };
+
+/* Sequences that are fewer than a tile has rows, and too long for the caches, are as many streams from memory, of which every
+ * step takes a little: more of them than the processor follows. Their steps ask for what the next chunk will need. */
+int frnn_are_streams(const frnn_plan *plan, size_t rows);
+static inline void frnn_fetch_row(const char *row, size_t bytes) {
+    if (bytes >= FRNN_FETCHED_BYTES) frnn_fetch(row, bytes);
 }
 
 /* The same for a step's rows of which other members have just written parts: else each line would be waited for when it is
