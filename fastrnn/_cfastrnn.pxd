@@ -56,6 +56,7 @@ cdef extern from "fastrnn.h" nogil:
         const void *table
         const intptr_t *ids
         size_t V
+        const size_t *order
 
     ctypedef struct frnn_gradients:
         const void *dy
@@ -143,5 +144,7 @@ cdef extern from "fastrnn.h" nogil:
                                           size_t *bytes) noexcept nogil
         frnn_status (*dense_forward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
         frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
+        frnn_status (*order_rows)(size_t B, size_t T, const uint8_t *mask, size_t *order,
+                                  size_t *scratch) noexcept nogil
 
     const frnn_api *frnn_get_api() noexcept

@@ -13,6 +13,7 @@ from typing_extensions import disjoint_base
 _Array = NDArray[Any]
 _States = tuple[_Array | None, ...]
 _Input = _Array | tuple[_Array, _Array]
+_Mask = _Array | tuple[_Array, _Array | None]  # (B, T) of bytes, and an order of the rows; all segments need the same
 
 C_API: Final[Any]
 
@@ -99,6 +100,8 @@ class Weights:
     @property
     def isa(self) -> str: ...
     def matches(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None) -> bool: ...
+    def order(self, mask: _Array) -> _Array | None:
+        """The rows of a mask (B, T), those with most active steps first; None if that makes no call faster."""
 
 @final
 class SimpleRNNWeights(Weights):
@@ -122,7 +125,7 @@ def forward(
     y: _Array | None,
     last: _States | None,
     initial: _States | None,
-    mask: _Array | None,
+    mask: _Mask | None,
     dropout: _Array | None,
     gates: _Array | None,
     activation: str,
@@ -139,7 +142,7 @@ def forward(
 def infer(
     weights: Weights,
     x: object,
-    mask: object,
+    mask: _Mask | None,
     gates: _Array | None,
     activation: str,
     recurrent_activation: str,
@@ -176,7 +179,7 @@ def backward(
     y: _Array,
     gates: _Array | None,
     initial: _States | None,
-    mask: _Array | None,
+    mask: _Mask | None,
     dropout: _Array | None,
     activation: str,
     recurrent_activation: str,

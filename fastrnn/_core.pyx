@@ -122,11 +122,19 @@ cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
 
 
 cdef int open_mask(call *c, arrays *a, mask, bint zero_output_for_mask) except -1:
-    # A mask (B, T) of bytes, or None.
+    # A mask (B, T) of bytes, or a pair of it and an order of its rows or None; or None.
     cdef Py_ssize_t[2] tokens = [c.plan.B, c.plan.T]
-    if mask is not None:
-        c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, MASK).buf
-        c.plan.zero_output_for_mask = zero_output_for_mask
+    order = None
+    if mask is None:
+        return 0
+    if isinstance(mask, tuple):
+        mask, order = mask
+    c.tape.mask = <const uint8_t *> take(a, mask, "mask", READ, 2, tokens, MASK).buf
+    c.plan.zero_output_for_mask = zero_output_for_mask
+    if order is not None:
+        c.tape.order = <const size_t *> take(a, order, "order", READ, 1, tokens, IDS).buf
+        if not are_below(c.plan.B, c.plan.B, <const intptr_t *> c.tape.order):
+            raise ValueError(f"order must hold rows of a batch of {c.plan.B}")
     return 0
 
 
@@ -210,7 +218,7 @@ def infer(Weights weights not None, x, mask, gates, str activation, str recurren
     cdef void *last = NULL
     if type(x) is not ndarray and not isinstance(x, tuple):
         return None
-    if mask is not None and (type(mask) is not ndarray or (zero_output_for_mask and not return_sequences)):
+    if mask is not None and zero_output_for_mask and not return_sequences:
         return None
     begin(&a, weights)
     try:

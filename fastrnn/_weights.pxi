@@ -78,6 +78,26 @@ cdef class Weights:
             release(&a)
         return same != 0
 
+    def order(self, mask):
+        cdef arrays a
+        cdef Py_buffer *view
+        cdef Py_ssize_t[2] shape = [-1, -1]
+        if self.cell == api.simple_rnn:
+            return None
+        begin(&a, self)
+        try:
+            view = take(&a, mask, "mask", READ, 2, shape, MASK)
+            shape[0], shape[1] = view.shape[0], view.shape[0] + view.shape[1] + 1
+            order, scratch = empty(shape[0], INTP), empty(shape[1], INTP)
+            check(api.order_rows(
+                view.shape[0], view.shape[1], <const uint8_t *> view.buf,
+                <size_t *> take(&a, order, "order", WRITE, 1, &shape[0], IDS).buf,
+                <size_t *> take(&a, scratch, "scratch", WRITE, 1, &shape[1], IDS).buf,
+            ))
+        finally:
+            release(&a)
+        return order
+
     cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, const void **from_) except -1:
         # Where the user's matrices are.
         cdef Py_ssize_t columns = self.cell.gates * self.units

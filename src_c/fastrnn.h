@@ -20,7 +20,7 @@ extern "C" {
 
 /* Everything here grows only at its end. FRNN_API_VERSION goes up when what callers fill in does, or a meaning changes: a
  * program must have been compiled with the version that it meets. */
-#define FRNN_API_VERSION 3
+#define FRNN_API_VERSION 4
 
 typedef enum frnn_status {
     FRNN_OK = 0,
@@ -68,6 +68,10 @@ typedef struct frnn_tape {
                                   of h, whose b[1] stays where it is); or NULL */
     const intptr_t *ids;       /* (B, T) in input order: the tokens' rows of the table */
     size_t V;                  /* rows of the table */
+    const size_t
+        *order; /* (B,): with a mask, the rows of the batch, each once, best those with most active steps first:
+                                  rows next to each other may go through time together. Last bits of gradients depend on
+                                  it: all segments of a sequence need the same. NULL: as they are */
 } frnn_tape;
 
 /* Where gradients come from and go to. */
@@ -199,6 +203,10 @@ typedef struct frnn_api {
     frnn_status (*dense_scratch_size)(const frnn_plan *plan, const frnn_dense *dense, size_t *bytes);
     frnn_status (*dense_forward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch);
     frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch);
+
+    /* order (B,) for a tape: the rows of a mask (B, T) by their active steps, most first, equal ones as they are; scratch
+     * (B + T + 1,). */
+    frnn_status (*order_rows)(size_t B, size_t T, const uint8_t *mask, size_t *order, size_t *scratch);
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

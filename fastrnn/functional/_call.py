@@ -6,7 +6,7 @@ weights prepared once.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
+from typing import Any, NamedTuple, TypeAlias, TypedDict, TypeGuard, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from fastrnn.functional._tape import (
     STATES,
     KeptOptions,
     LastStates,
+    Mask,
     Options,
     Projected,
     StateArrays,
@@ -223,14 +224,11 @@ def infer_and_keep(
     return ((output, *states) if return_state else output), tape
 
 
-def plain(
-    weights: _core.Weights, options: Options, x: Any, mask: Any = None, gates: Array | None = None
-) -> Array | None:
+def plain(weights: _core.Weights, options: Options, x: Any, mask: ArrayLike | None = None) -> Array | None:
     """Return the output without states, at little cost; None, for an x or mask not of the one form, is for `run`."""
-    return _core.infer(
-        weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
-        options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
-    )  # fmt: skip
+    if mask is None:
+        return _infer(weights, options, x, None, None)
+    return _infer(weights, options, x, Mask.of(weights, mask), None) if _is_plain(mask) else None
 
 
 def plain_with_tape(
@@ -241,16 +239,28 @@ def plain_with_tape(
         return None
     if x.shape[0] * x.shape[1] * weights.kept * x.itemsize > WORTH_ALIGNING:
         return None
+    own = None
     if mask is not None:
-        if type(mask) is not np.ndarray or mask.dtype != bool or mask.shape != x.shape[:2]:
+        if not _is_plain(mask):
             return None
-        mask = mask.astype(np.uint8, order="C")  # the tape's own
+        own = Mask.of(weights, mask.astype(np.uint8))  # the user's may change before the backward call
     gates = gates_for(weights, x)
-    y = plain(weights, options, x, mask, gates)
+    y = _infer(weights, options, x, own, gates)
     if y is None:
         return None
     y.setflags(write=False)
-    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, KeptOptions.of(options))
+    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, own, None, None, KeptOptions.of(options))
+
+
+def _infer(weights: _core.Weights, options: Options, x: Any, mask: Mask | None, gates: Array | None) -> Array | None:
+    return _core.infer(
+        weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
+        options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
+    )  # fmt: skip
+
+
+def _is_plain(mask: ArrayLike) -> TypeGuard[Array]:
+    return type(mask) is np.ndarray and mask.dtype == bool and mask.ndim == 2 and mask.flags.c_contiguous
 
 
 def run(
@@ -277,7 +287,7 @@ def run(
         x = _check.array("x", x, dtype, SEQUENCES, (None, None, weights.inputs), strided=True)
     (B, T, I), H, count = x.shape, weights.units, weights.states
     initial = None if initial_state is None else _check.states("initial_state", initial_state, dtype, B, (H,) * count)
-    used = None if mask is None and lengths is None else _check.mask(mask, lengths, B, T)
+    used = None if mask is None and lengths is None else Mask.of(weights, _check.mask(mask, lengths, B, T))
     steps = T if keep is None else _segment_steps(keep, weights, B, T)
 
     y: Array | None = None

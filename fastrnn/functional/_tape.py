@@ -38,6 +38,22 @@ class Projected(NamedTuple):
         return Projected(np.ascontiguousarray(self.ids[:, times]), self.rows)
 
 
+class Mask(NamedTuple):
+    """Which steps are used, and in which order the rows may be taken: those with most steps first."""
+
+    used: Array  # (B, T) of bool or uint8
+    order: Array | None  # (B,) of intp, the same for all segments; None where it would make no call faster
+
+    @classmethod
+    def of(cls, weights: _core.Weights, used: Array) -> "Mask":
+        """Find the order."""
+        return cls(used, weights.order(used))
+
+    def during(self, times: slice) -> "Mask":
+        """Return some time steps."""
+        return self._replace(used=np.ascontiguousarray(self.used[:, times]))
+
+
 class Options(Protocol):
     """What a cell is asked to do with its weights. A layer is its own options."""
 
@@ -91,7 +107,7 @@ class Tape(NamedTuple):
     begins: tuple[StateArrays | None, ...]  # the states before each segment, None for zeros
     steps: int  # of a segment; the last may be shorter
     truncated: bool  # whether gradients of states stop where a segment begins
-    mask: Array | None  # (B, T) of uint8
+    mask: Mask | None
     input_dropout: Array | None  # (B, I), the factors of x
     recurrent_dropout: Array | None  # (B, H) or (gates, B, H), the factors of h(t-1) in the product of each gate
     options: KeptOptions
@@ -112,7 +128,7 @@ class Tape(NamedTuple):
             y=None if self.y is None else self.y[:, steps],
             gates=None if self.gates is None else self.gates[steps],
             begins=(self.begins[i],),
-            mask=None if self.mask is None else np.ascontiguousarray(self.mask[:, times]),
+            mask=None if self.mask is None else self.mask.during(times),
         )
 
     def complete(self) -> "Tape":
@@ -139,7 +155,7 @@ def compute(
     y: Array | None,
     last: LastStates | None,
     initial: StateArrays | None,
-    mask: Array | None,
+    mask: Mask | None,
     dropout: Array | None,
     gates: Array | None,
 ) -> None:
@@ -308,11 +324,11 @@ def _one_or_all(states: StateArrays) -> Array | list[Array]:
     return states[0] if len(states) == 1 else list(states)
 
 
-def zeroed_last(mask: Array | None, options: Options) -> Array | None:
+def zeroed_last(mask: Mask | None, options: Options) -> Array | None:
     """Tell of each row whether its last output is 0, the step processed last being masked; None if that cannot be."""
-    if mask is None or not options.zero_output_for_mask or mask.shape[1] == 0:
+    if mask is None or not options.zero_output_for_mask or mask.used.shape[1] == 0:
         return None
-    zeroed: Array = mask[:, 0 if options.go_backwards else -1] == 0
+    zeroed: Array = mask.used[:, 0 if options.go_backwards else -1] == 0
     return zeroed
 
 

@@ -141,7 +141,8 @@ void frnn_ask_for_next(const frnn_backward *g, const frnn_back_step *s, frnn_ahe
 static void find_before(const frnn_backward *g, frnn_range steps, frnn_range rows) {
     const frnn_plan *plan = g->plan;
     const size_t bytes = plan->I * plan->kernels->size;
-    for (size_t b = rows.first; b < rows.last; b++)
+    for (size_t place = rows.first; place < rows.last; place++) {
+        const size_t b = frnn_row_in(g->order, place);
         for (size_t step = steps.first, run; step < steps.last; step += run) {
             size_t *before = g->before + b * g->steps + (step - steps.first);
             run = frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0);
@@ -153,6 +154,7 @@ static void find_before(const frnn_backward *g, frnn_range steps, frnn_range row
                 memset(dx_at(g, b, plan->go_backwards ? step + run - 1 : step), 0, run * bytes);
             }
         }
+    }
 }
 
 /* A masked step's output repeats the one before: adds the gradients of all such outputs. */
@@ -215,7 +217,8 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
     const frnn_plan *plan = g->plan;
     const ptrdiff_t way = plan->go_backwards ? -1 : 1, x_time = way * g->tape->x_time;
     const ptrdiff_t dx_time = way * (ptrdiff_t)(plan->I * plan->kernels->size);
-    for (size_t b = rows.first; b < rows.last; b++)
+    for (size_t place = rows.first; place < rows.last; place++) {
+        const size_t b = frnn_row_in(g->order, place);
         for (size_t step = steps.first, run; step < steps.last; step += run) {
             run = g->tape->mask ? frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0) : steps.last - step;
             if (!frnn_is_active(plan, g->tape, b, step)) continue;
@@ -232,6 +235,7 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
                 t->dx[t->n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, step + i);
             t->n += run;
         }
+    }
 }
 
 /* dx = dz wx^T */

@@ -16,17 +16,18 @@ typedef struct frnn_backward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     const frnn_gradients *gradients;
-    size_t gates;     /* the gradients of x's products are the first gates * H columns of dz */
-    size_t turned;    /* so many of these gates, the last ones, come first */
-    size_t group;     /* so many rows of the batch stay with one member */
-    size_t steps;     /* of a chunk, */
-    size_t span;      /* and of some chunks, through which a block of rows goes before the next one */
-    frnn_place dz;    /* (B, steps, ...) */
-    size_t parts;     /* of the rows of a block; if there are more than one, */
-    char *tables;     /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
-    char *zeros;      /* whole panels over the larger of H and I */
-    char *wx_t;       /* (gates * H, I), packed; if dx is wanted */
-    char *dh, *dc;    /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
+    size_t gates;        /* the gradients of x's products are the first gates * H columns of dz */
+    size_t turned;       /* so many of these gates, the last ones, come first */
+    size_t group;        /* so many rows of the batch stay with one member */
+    const size_t *order; /* (B,): rows of the batch; blocks and shares of rows are places in it; NULL: as they are */
+    size_t steps;        /* of a chunk, */
+    size_t span;         /* and of some chunks, through which a block of rows goes before the next one */
+    frnn_place dz;       /* (B, steps, ...) */
+    size_t parts;        /* of the rows of a block; if there are more than one, */
+    char *tables;        /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
+    char *zeros;         /* whole panels over the larger of H and I */
+    char *wx_t;          /* (gates * H, I), packed; if dx is wanted */
+    char *dh, *dc;       /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
     size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
     size_t *rows;     /* per member (B,) */
     frnn_seats seats; /* of all members */

@@ -82,16 +82,17 @@ static void look_up(const frnn_forward *f, frnn_range steps, const frnn_step *s)
 int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
     const frnn_kernels *k = f->plan->kernels;
     const frnn_range rows = s->share.rows;
-    const ptrdiff_t stride = f->z.batch, x_stride = f->tape->x_batch;
     size_t n = 0;
     for (size_t step = steps.first; step < steps.last; step++) {
-        const char *x = frnn_x_at(f->plan, f->tape, rows.first, step);
-        char *z = frnn_at(&f->z, rows.first, step);
-        for (size_t b = rows.first; b < rows.last; b++, x += x_stride, z += stride)
+        const char *x = frnn_x_at(f->plan, f->tape, 0, step);
+        char *z = frnn_at(&f->z, 0, step);
+        for (size_t place = rows.first; place < rows.last; place++) {
+            const size_t b = frnn_row_in(f->order, place);
             if (frnn_is_active(f->plan, f->tape, b, step)) {
-                s->x[n] = x;
-                s->outputs[n++] = z;
+                s->x[n] = x + (ptrdiff_t)b * f->tape->x_batch;
+                s->outputs[n++] = z + (ptrdiff_t)b * f->z.batch;
             }
+        }
     }
     for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
         const size_t columns = p->gates * f->plan->H;

@@ -21,6 +21,7 @@ typedef struct frnn_forward {
     const frnn_plan *plan;
     const frnn_tape *tape;
     void *h_last;                   /* (B, H) or NULL */
+    const size_t *order;            /* (B,): rows of the batch; a share's rows are places in it; NULL: as they are */
     size_t gates;                   /* the table has gates * H columns */
     frnn_projection projections[2]; /* the second may have no gates */
     size_t interleaved;             /* rows in a group of the projection's matrix, if it is interleaved */

@@ -34,6 +34,7 @@ frnn_gated_weights frnn_gated_weights_in(const frnn_gated *cell, const frnn_plan
 /* What few units need, see gated_few.h. */
 typedef struct frnn_few {
     size_t group;    /* rows of the batch in one; 0: there are none */
+    size_t *order;   /* (B,): rows of the batch, group by group; NULL: as they are */
     char *wh, *wh_t; /* (H, gates * H), and its transpose */
     char *start;     /* (H, group): the candidate's b_h, for every row */
     char *zeros;     /* (gates * H,) */

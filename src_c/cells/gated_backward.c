@@ -52,7 +52,7 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     const size_t states = frnn_times(l, frnn_times(l, g.common.steps, plan->B), H);
     if (cell->has_c) g.common.dc = gradients->dc0 ? gradients->dc0 : frnn_take(l, frnn_times(l, plan->B, H), size);
     frnn_lay_out_few_sums(&g.few, cell, plan, l);
-    if (g.few.group) g.common.group = g.few.group;
+    if (g.few.group) g.common.group = g.few.group, g.common.order = g.few.order;
     g.common.turned = cell->gates - cell->together;
     g.order_x = frnn_take(l, frnn_times(l, g.w.together.gates_x, H), sizeof *g.order_x);
     g.order_h = frnn_take(l, frnn_times(l, cell->together, H), sizeof *g.order_h);
@@ -313,7 +313,7 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     const frnn_kernels *k = plan->kernels;
     const frnn_gated_backward g = lay_out_backward(cell, plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
-    frnn_begin_few(&g.few, cell, plan, &g.w);
+    frnn_begin_few(&g.few, cell, plan, tape, &g.w);
     if (g.few.group) frnn_begin_few_sums(&g);
     frnn_order_gates(k, plan->H, cell->together, g.order_h);
     frnn_order_gates(k, plan->H, g.w.together.gates_x, g.order_x);

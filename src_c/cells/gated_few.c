@@ -11,13 +11,17 @@ static size_t group_of(const frnn_plan *plan, const frnn_tape *tape) {
     const int few = plan->H <= k->lanes * 3 / 4 && plan->H <= FRNN_FEW_UNITS && k->panel * k->size <= FRNN_FEW_BYTES;
     const int once = plan->T == 1 && !tape->gates; /* the weights would have to be turned for a single step */
     if (!few || once || tape->dropout || lanes - plan->B > lanes / 6 || plan->B == 0) return 0;
-    return plan->B >= 2 * k->panel ? k->panel : k->lanes;
+    /* Rows in order should be nearly as long as their group's longest one: smaller groups of more kinds. */
+    return plan->B >= (tape->mask && tape->order ? 8 : 2) * k->panel ? k->panel : k->lanes;
 }
 
 frnn_few frnn_lay_out_few(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l) {
     const size_t size = plan->kernels->size, group = group_of(plan, tape);
     const size_t columns = group ? cell->gates * plan->H : 0; /* few, so that none of this overflows */
+    const int sorts = group && tape->mask && tape->order;
+    size_t *const order = frnn_take(l, sorts ? plan->B : 0, sizeof *order);
     return (frnn_few){.group = group,
+                      .order = sorts ? order : NULL,
                       .wh = frnn_take(l, columns * plan->H, size),
                       .wh_t = frnn_take(l, columns * plan->H, size),
                       .start = frnn_take(l, plan->H * group, size),
@@ -36,11 +40,26 @@ static void unpack(const frnn_plan *plan, const frnn_gated_part *part, size_t al
     }
 }
 
-void frnn_begin_few(const frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, const frnn_gated_weights *w) {
+/* The first group and the last one of the caller's order, the second and the last but one, and so on: whoever gets some groups
+ * in a row has as many long ones as others. */
+static void order_rows(const frnn_few *few, size_t B, const size_t *order) {
+    size_t first = 0, last = B;
+    for (size_t at = 0, n; at < B; at += n) {
+        n = frnn_least(few->group, B - at);
+        const int from_the_end = at / few->group % 2 == 1;
+        if (from_the_end) last -= n;
+        memcpy(few->order + at, order + (from_the_end ? last : first), n * sizeof *order);
+        if (!from_the_end) first += n;
+    }
+}
+
+void frnn_begin_few(const frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                    const frnn_gated_weights *w) {
     const frnn_kernels *k = plan->kernels;
     const size_t H = plan->H, columns = cell->gates * H;
     char *rows[FRNN_FEW_UNITS], *turned[FRNN_FEW_COLUMNS], *biases[FRNN_FEW_ROWS];
     if (!few->group) return;
+    if (few->order) order_rows(few, plan->B, tape->order);
     memset(few->zeros, 0, columns * k->size);
     unpack(plan, &w->together, columns, few->wh);
     if (w->candidate.gates) unpack(plan, &w->candidate, columns, few->wh + cell->together * H * k->size);
@@ -53,30 +72,54 @@ void frnn_begin_few(const frnn_few *few, const frnn_gated *cell, const frnn_plan
     k->turn(few->group, H, (const void *const *)biases, (void *const *)rows);
 }
 
-void frnn_turn_states(const frnn_plan *plan, const void *states, frnn_range rows, frnn_turned *to) {
+void frnn_list_group(const frnn_few *few, frnn_range places, frnn_group *g) {
+    g->places = places, g->n = places.last - places.first;
+    for (size_t i = 0; i < g->n; i++) g->row[i] = frnn_row_in(few->order, places.first + i);
+}
+
+frnn_range frnn_active_steps(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, frnn_range steps) {
+    frnn_range active = {steps.last, steps.first};
+    if (!tape->mask) return steps;
+    for (size_t i = 0; i < g->n; i++) {
+        const size_t b = g->row[i], count = steps.last - steps.first;
+        size_t idle = count && !frnn_is_active(plan, tape, b, steps.first)
+                          ? frnn_mask_run(plan, tape, b, steps.first, count, 0)
+                          : 0;
+        if (idle == count) continue;
+        active.first = frnn_least(active.first, steps.first + idle);
+        idle =
+            frnn_is_active(plan, tape, b, steps.last - 1) ? 0 : frnn_mask_run(plan, tape, b, steps.last - 1, count, 1);
+        active.last = frnn_most(active.last, steps.last - idle);
+    }
+    return active.first < active.last ? active : (frnn_range){steps.first, steps.first};
+}
+
+static void list_states(const frnn_plan *plan, const void *states, const frnn_group *g, char **rows) {
+    for (size_t i = 0; i < g->n; i++) rows[i] = (char *)states + g->row[i] * plan->H * plan->kernels->size;
+}
+
+void frnn_turn_states(const frnn_plan *plan, const void *states, const frnn_group *g, frnn_turned *to) {
     const frnn_kernels *k = plan->kernels;
-    const size_t n = rows.last - rows.first, row = plan->H * k->size;
     char *from[FRNN_FEW_ROWS], *units[FRNN_FEW_UNITS];
     if (!states) {
         memset(to, 0, sizeof *to);
         return;
     }
-    frnn_list_strided((const char *)states + rows.first * row, row, n, from);
+    list_states(plan, states, g, from);
     frnn_list_strided(to->bytes, k->panel * k->size, plan->H, units);
-    k->turn(n, plan->H, (const void *const *)from, (void *const *)units);
+    k->turn(g->n, plan->H, (const void *const *)from, (void *const *)units);
 }
 
-void frnn_turn_back(const frnn_plan *plan, char *const *units, frnn_range rows, void *states) {
-    const size_t n = rows.last - rows.first, row = plan->H * plan->kernels->size;
+void frnn_turn_back(const frnn_plan *plan, char *const *units, const frnn_group *g, void *states) {
     char *to[FRNN_FEW_ROWS];
     if (!states) return;
-    frnn_list_strided((char *)states + rows.first * row, row, n, to);
-    plan->kernels->turn(plan->H, n, (const void *const *)units, (void *const *)to);
+    list_states(plan, states, g, to);
+    plan->kernels->turn(plan->H, g->n, (const void *const *)units, (void *const *)to);
 }
 
-char *frnn_few_tape(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, frnn_range rows,
+char *frnn_few_tape(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g,
                     size_t *bytes) {
     const size_t token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
-    *bytes = (rows.last - rows.first) * token;
-    return (char *)tape->gates + rows.first * plan->T * token;
+    *bytes = g->n * token;
+    return (char *)tape->gates + g->places.first * plan->T * token;
 }

@@ -16,7 +16,8 @@
 /* The weights as such steps need them: memory, and before the members start. The group's size is 0 where there are none: it
  * depends on nothing that may differ between the calls that write a tape and read it, such as threads. */
 frnn_few frnn_lay_out_few(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l);
-void frnn_begin_few(const frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, const frnn_gated_weights *w);
+void frnn_begin_few(const frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
+                    const frnn_gated_weights *w);
 
 /* The same for the gradients' sums. */
 void frnn_lay_out_few_sums(frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, frnn_layout *l);
@@ -24,11 +25,11 @@ void frnn_begin_few_sums(const frnn_gated_backward *g);
 
 /* All of one member's groups. Nonzero: the team is stopping. */
 int frnn_few_forward(const frnn_gated_forward *f, frnn_team *team, size_t member);
-/* The groups that are these rows, through a chunk's steps. */
-int frnn_few_back(const frnn_backward *common, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
+/* The groups in these places, through a chunk's steps. */
+int frnn_few_back(const frnn_backward *common, frnn_team *team, size_t member, frnn_range steps, frnn_range places,
                   const void *job);
-/* Adds a chunk's sums of these rows' groups to the gradients; by one member. */
-void frnn_add_few_sums(const frnn_gated_backward *g, frnn_range rows);
+/* Adds a chunk's sums of these places' groups to the gradients; by one member. */
+void frnn_add_few_sums(const frnn_gated_backward *g, frnn_range places);
 
 /* What frnn_gated_multiply and frnn_gated_multiply_back are for a group. */
 int frnn_few_multiply(const frnn_gated_forward *f, frnn_team *team, size_t member, const frnn_step *s,
@@ -48,24 +49,36 @@ typedef struct frnn_turned {
     _Alignas(64) char bytes[FRNN_FEW_UNITS * FRNN_FEW_BYTES];
 } frnn_turned;
 
+/* The rows of a group, and their places in the order. */
+typedef struct frnn_group {
+    frnn_range places;
+    size_t n, row[FRNN_FEW_ROWS];
+} frnn_group;
+
+void frnn_list_group(const frnn_few *few, frnn_range places, frnn_group *g);
+
+/* Which of some steps are neither before all of a group's active ones nor after them; without any, the first none. */
+frnn_range frnn_active_steps(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, frnn_range steps);
+
 /* The rows of a matrix: the first one, and so many bytes from one to the next. */
 static inline void frnn_list_strided(const char *first, size_t stride, size_t n, char **rows) {
     for (size_t i = 0; i < n; i++) rows[i] = (char *)first + i * stride;
 }
 
-/* Which rows of a group take part in a step. */
-static inline void frnn_list_lanes(const frnn_plan *plan, const frnn_tape *tape, frnn_range rows, size_t step,
-                                   uint8_t *active) {
-    for (size_t b = rows.first; b < rows.last; b++)
-        active[b - rows.first] = (uint8_t)frnn_is_active(plan, tape, b, step);
+/* Which rows of a group take part in a step, and whether all of them do. */
+static inline int frnn_list_lanes(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, size_t step,
+                                  uint8_t *active) {
+    size_t n = 0;
+    for (size_t i = 0; i < g->n; i++) n += active[i] = (uint8_t)frnn_is_active(plan, tape, g->row[i], step);
+    return n == g->n;
 }
 
 /* A group's rows of (B, H) states as a matrix; NULL: zeros. And such units as rows; NULL: they are not wanted. */
-void frnn_turn_states(const frnn_plan *plan, const void *states, frnn_range rows, frnn_turned *to);
-void frnn_turn_back(const frnn_plan *plan, char *const *units, frnn_range rows, void *states);
+void frnn_turn_states(const frnn_plan *plan, const void *states, const frnn_group *g, frnn_turned *to);
+void frnn_turn_back(const frnn_plan *plan, char *const *units, const frnn_group *g, void *states);
 
 /* Where the tape of a group begins, and its bytes of one step. */
-char *frnn_few_tape(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, frnn_range rows,
+char *frnn_few_tape(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g,
                     size_t *bytes);
 
 #endif

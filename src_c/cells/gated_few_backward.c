@@ -45,14 +45,14 @@ void frnn_begin_few_sums(const frnn_gated_backward *g) {
     if (out->db) memset(out->db, 0, (g->cell->has_u ? 2 : 1) * row);
 }
 
-void frnn_add_few_sums(const frnn_gated_backward *g, frnn_range rows) {
+void frnn_add_few_sums(const frnn_gated_backward *g, frnn_range places) {
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_gradients *out = g->common.gradients;
     const size_t H = plan->H, gates = cell->gates, elements = sum_elements(cell, plan);
-    for (size_t b = rows.first; b < rows.last; b += g->few.group) {
-        const char *sums = g->few.sums + b / g->few.group * elements * k->size;
+    for (size_t place = places.first; place < places.last; place += g->few.group) {
+        const char *sums = g->few.sums + place / g->few.group * elements * k->size;
         k->add(H * gates * H, 1, sums, 0, out->dwh);
         sums += H * gates * H * k->size;
         for (size_t gate = 0; gate < gates && out->db; gate++) {
@@ -69,9 +69,10 @@ enum { BACK_GATES, BACK_H, BACK_DY, BACK_DH, BACK_C, BACK_NEXT_C, BACK_DC, BACK_
 enum { STEPS_ADDED = 4 };
 
 typedef struct group_back {
-    frnn_range rows;
-    size_t n;            /* of them */
-    char *gates;         /* of the first step */
+    frnn_group in;
+    size_t
+        first;   /* step that some row is active at, of the whole sequence: before it the states are the initial ones */
+    char *gates; /* of the first step */
     size_t stride, kept; /* bytes from one step to the next, and from one unit to the next */
     size_t kept_steps;   /* whose tokens have not been added to the sums yet: */
     frnn_turned h[STEPS_ADDED], rh[STEPS_ADDED], dz[STEPS_ADDED][FRNN_MOST_GATES];
@@ -86,18 +87,18 @@ static void turn_needed(const frnn_gated_backward *g, group_back *own, size_t st
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_tape *tape = g->common.tape;
-    const size_t first = own->rows.first;
     char *rows[FRNN_FEW_ROWS];
-    if (step && !tape->mask) frnn_list_strided(frnn_y_at(tape, first, step - 1), (size_t)tape->y_batch, own->n, rows);
-    for (size_t i = 0; i < own->n && (!step || tape->mask); i++)
-        rows[i] = own->active[i] ? (char *)frnn_h_before(&g->common, first + i, step) : g->few.zeros;
-    k->turn(own->n, plan->H, (const void *const *)rows, (void *const *)own->lists[BACK_H]);
+    if (step && !tape->mask)
+        frnn_list_strided(frnn_y_at(tape, own->in.row[0], step - 1), (size_t)tape->y_batch, own->in.n, rows);
+    for (size_t i = 0; i < own->in.n && (!step || tape->mask); i++)
+        rows[i] = own->active[i] ? (char *)frnn_h_before(&g->common, own->in.row[i], step) : g->few.zeros;
+    k->turn(own->in.n, plan->H, (const void *const *)rows, (void *const *)own->lists[BACK_H]);
     if (!g->common.gradients->dy) return;
-    for (size_t i = 0; i < own->n; i++) {
+    for (size_t i = 0; i < own->in.n; i++) {
         const int counts = own->active[i] || !plan->zero_output_for_mask;
-        rows[i] = counts ? (char *)frnn_dy_at(g->common.gradients, first + i, step) : g->few.zeros;
+        rows[i] = counts ? (char *)frnn_dy_at(g->common.gradients, own->in.row[i], step) : g->few.zeros;
     }
-    k->turn(own->n, plan->H, (const void *const *)rows, (void *const *)own->lists[BACK_DY]);
+    k->turn(own->in.n, plan->H, (const void *const *)rows, (void *const *)own->lists[BACK_DY]);
 }
 
 /* And what the sums need that it leaves. */
@@ -106,8 +107,9 @@ static void turn_left(const frnn_gated_backward *g, group_back *own, size_t step
     const frnn_kernels *k = plan->kernels;
     char *units[FRNN_FEW_COLUMNS], *rows[FRNN_FEW_ROWS];
     frnn_list_strided(own->dz[own->kept_steps]->bytes, k->panel * k->size, g->cell->gates * plan->H, units);
-    frnn_list_strided(frnn_at(&g->common.dz, own->rows.first, step), (size_t)g->common.dz.batch, own->n, rows);
-    k->turn(g->cell->gates * plan->H, own->n, (const void *const *)units, (void *const *)rows);
+    char *const dz = frnn_at(&g->common.dz, 0, step);
+    for (size_t i = 0; i < own->in.n; i++) rows[i] = dz + (ptrdiff_t)own->in.row[i] * g->common.dz.batch;
+    k->turn(g->cell->gates * plan->H, own->in.n, (const void *const *)units, (void *const *)rows);
 }
 
 /* dy counts where a step is masked, too: the output is that of the step before. */
@@ -116,7 +118,7 @@ static void keep_later(const frnn_gated_backward *g, group_back *own) {
     const size_t row = plan->kernels->panel * plan->kernels->size;
     own->later_dh = own->dh, own->later_dc = own->dc;
     for (size_t j = 0; j < plan->H && g->common.gradients->dy; j++)
-        plan->kernels->add(own->n, 1, own->dy.bytes + j * row, 0, own->later_dh.bytes + j * row);
+        plan->kernels->add(own->in.n, 1, own->dy.bytes + j * row, 0, own->later_dh.bytes + j * row);
 }
 
 /* Adds the tokens of some steps to the lanes' sums. */
@@ -125,7 +127,7 @@ static void add_steps(const frnn_gated_backward *g, group_back *own, char *lanes
     const frnn_kernels *k = g->common.plan->kernels;
     const size_t H = g->common.plan->H, columns = cell->gates * H, panel = k->panel * k->size;
     frnn_correlation c = {.rows = H,
-                          .n = own->n,
+                          .n = own->in.n,
                           .steps = own->kept_steps,
                           .a_step = sizeof(frnn_turned) / k->size,
                           .b_step = FRNN_MOST_GATES * sizeof(frnn_turned) / k->size,
@@ -148,7 +150,7 @@ static void add_steps(const frnn_gated_backward *g, group_back *own, char *lanes
 static void end_chunk(const frnn_gated_backward *g, const group_back *own, char *lanes) {
     const frnn_kernels *k = g->common.plan->kernels;
     const size_t elements = sum_elements(g->cell, g->common.plan);
-    char *const sums = g->few.sums + own->rows.first / g->few.group * elements * k->size;
+    char *const sums = g->few.sums + own->in.places.first / g->few.group * elements * k->size;
     memset(sums, 0, elements * k->size);
     add_lanes(k, elements, lanes, sums);
 }
@@ -159,14 +161,14 @@ static void restore_later(const frnn_gated_backward *g, group_back *own) {
     const frnn_kernels *k = plan->kernels;
     char *later[FRNN_FEW_UNITS];
     frnn_list_strided(own->later_dh.bytes, k->panel * k->size, plan->H, later);
-    k->restore(plan->H, own->n, own->active, (const void *const *)later, (void *const *)own->lists[BACK_DH]);
+    k->restore(plan->H, own->in.n, own->active, (const void *const *)later, (void *const *)own->lists[BACK_DH]);
     frnn_list_strided(own->later_dc.bytes, k->panel * k->size, plan->H, later);
     if (g->cell->has_c)
-        k->restore(plan->H, own->n, own->active, (const void *const *)later, (void *const *)own->lists[BACK_DC]);
+        k->restore(plan->H, own->in.n, own->active, (const void *const *)later, (void *const *)own->lists[BACK_DC]);
     char *dz[FRNN_FEW_COLUMNS], *zeros[FRNN_FEW_COLUMNS];
     frnn_list_strided(own->dz[own->kept_steps]->bytes, k->panel * k->size, g->cell->dz * plan->H, dz);
     frnn_list_strided(g->common.zeros, 0, g->cell->dz * plan->H, zeros);
-    k->restore(g->cell->dz * plan->H, own->n, own->active, (const void *const *)zeros, (void *const *)dz);
+    k->restore(g->cell->dz * plan->H, own->in.n, own->active, (const void *const *)zeros, (void *const *)dz);
 }
 
 int frnn_few_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_gated_rows *rows,
@@ -192,22 +194,22 @@ static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t membe
     const frnn_gated *cell = g->cell;
     const frnn_plan *plan = g->common.plan;
     const frnn_tape *tape = g->common.tape;
-    const size_t c = cell->gates * own->n * plan->kernels->size, panel = plan->kernels->panel * plan->kernels->size;
+    const size_t c = cell->gates * own->in.n * plan->kernels->size, panel = plan->kernels->panel * plan->kernels->size;
     char *const gates = own->gates + s->step * own->stride;
     frnn_list_strided(gates, own->kept, plan->H, own->lists[BACK_GATES]);
     frnn_list_strided(gates + c, own->kept, plan->H, own->lists[BACK_NEXT_C]);
-    if (s->step) frnn_list_strided(gates + c - own->stride, own->kept, plan->H, own->lists[BACK_C]);
+    if (s->step > own->first) frnn_list_strided(gates + c - own->stride, own->kept, plan->H, own->lists[BACK_C]);
     else frnn_list_strided(own->c0.bytes, panel, plan->H, own->lists[BACK_C]);
     frnn_list_strided(own->h[own->kept_steps].bytes, panel, plan->H, own->lists[BACK_H]);
     frnn_list_strided(own->rh[own->kept_steps].bytes, panel, plan->H, own->lists[BACK_RH]);
     frnn_list_strided(own->dz[own->kept_steps]->bytes, panel, plan->H, own->lists[BACK_DZ]);
-    frnn_list_lanes(plan, tape, own->rows, s->step, own->active);
+    const int all = frnn_list_lanes(plan, tape, &own->in, s->step, own->active);
     turn_needed(g, own, s->step);
-    if (tape->mask) keep_later(g, own);
+    if (!all) keep_later(g, own);
 #define LIST(which) ((void *const *)own->lists[which])
 #define INPUT(which) ((const void *const *)own->lists[which])
     frnn_gated_rows rows = {.rows = plan->H,
-                            .H = own->n,
+                            .H = own->in.n,
                             .last = 1,
                             .gates = LIST(BACK_GATES),
                             .h = INPUT(BACK_H),
@@ -224,19 +226,31 @@ static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t membe
 #undef LIST
 #undef INPUT
     if (cell->step_back(g, team, member, s, &rows)) return 1;
-    if (tape->mask) restore_later(g, own);
+    if (!all) restore_later(g, own);
     turn_left(g, own, s->step);
     return 0;
 }
 
+/* Where no row of the group is active, only dy counts: each of these outputs is that of the step before. */
+static void add_repeated(const frnn_gated_backward *g, const group_back *own, frnn_range steps) {
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gradients *out = g->common.gradients;
+    if (!out->dy || plan->zero_output_for_mask || steps.first == steps.last) return;
+    for (size_t i = 0; i < own->in.n; i++)
+        plan->kernels->add(plan->H, steps.last - steps.first, frnn_dy_at(out, own->in.row[i], steps.last - 1),
+                           -out->dy_time, g->common.dh + own->in.row[i] * plan->H * plan->kernels->size);
+}
+
 static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t member, frnn_range steps,
-                         frnn_range rows) {
+                         frnn_range places) {
     const frnn_plan *plan = g->common.plan;
     const frnn_tape *tape = g->common.tape;
     const size_t size = plan->kernels->size, panel = plan->kernels->panel * size;
     group_back own; /* large: what there is of it is filled before it is read */
-    own.rows = rows, own.n = rows.last - rows.first, own.kept_steps = 0;
-    if (own.n % plan->kernels->lanes) { /* what the sums read beyond the group */
+    frnn_list_group(&g->few, places, &own.in);
+    own.first = frnn_active_steps(plan, tape, &own.in, (frnn_range){0, plan->T}).first, own.kept_steps = 0;
+    const frnn_range active = frnn_active_steps(plan, tape, &own.in, steps);
+    if (own.in.n % plan->kernels->lanes) { /* what the sums read beyond the group */
         memset(own.h, 0, sizeof own.h);
         memset(own.rh, 0, sizeof own.rh);
         memset(own.dz, 0, sizeof own.dz);
@@ -244,30 +258,34 @@ static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t m
     frnn_list_strided(own.dy.bytes, panel, plan->H, own.lists[BACK_DY]);
     frnn_list_strided(own.dh.bytes, panel, plan->H, own.lists[BACK_DH]);
     frnn_list_strided(own.dc.bytes, panel, plan->H, own.lists[BACK_DC]);
-    own.gates = frnn_few_tape(g->cell, plan, tape, rows, &own.stride), own.kept = g->cell->kept * own.n * size;
-    frnn_turn_states(plan, g->common.dh, rows, &own.dh);
+    own.gates = frnn_few_tape(g->cell, plan, tape, &own.in, &own.stride), own.kept = g->cell->kept * own.in.n * size;
+    add_repeated(g, &own, (frnn_range){active.last, steps.last});
+    frnn_turn_states(plan, g->common.dh, &own.in, &own.dh);
     if (g->cell->has_c) {
-        frnn_turn_states(plan, tape->c0, rows, &own.c0);
-        frnn_turn_states(plan, g->common.dc, rows, &own.dc);
+        frnn_turn_states(plan, tape->c0, &own.in, &own.c0);
+        frnn_turn_states(plan, g->common.dc, &own.in, &own.dc);
     }
-    frnn_back_step s = {.share.rows = rows};
+    frnn_back_step s = {.share.rows = places};
     char *const lanes = g->few.lanes + member * lane_elements(g->cell, plan) * size;
     memset(lanes, 0, lane_elements(g->cell, plan) * size);
-    for (s.step = steps.last; s.step-- > steps.first;) {
+    for (s.step = active.last; s.step-- > active.first;) {
         if (step_back(g, team, member, &s, &own)) return 1;
-        if (++own.kept_steps == STEPS_ADDED || s.step == steps.first) add_steps(g, &own, lanes);
+        if (++own.kept_steps == STEPS_ADDED || s.step == active.first) add_steps(g, &own, lanes);
     }
     end_chunk(g, &own, lanes);
-    frnn_turn_back(plan, own.lists[BACK_DH], rows, g->common.dh);
-    if (g->cell->has_c) frnn_turn_back(plan, own.lists[BACK_DC], rows, g->common.dc);
+    frnn_turn_back(plan, own.lists[BACK_DH], &own.in, g->common.dh);
+    if (g->cell->has_c) frnn_turn_back(plan, own.lists[BACK_DC], &own.in, g->common.dc);
+    add_repeated(g, &own, (frnn_range){steps.first, active.first});
     return 0;
 }
 
-int frnn_few_back(const frnn_backward *common, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
+int frnn_few_back(const frnn_backward *common, frnn_team *team, size_t member, frnn_range steps, frnn_range places,
                   const void *job) {
     const frnn_gated_backward *g = job;
+    const size_t group = g->few.group;
     (void)common;
-    for (size_t b = rows.first; b < rows.last; b += g->few.group)
-        if (go_group_back(g, team, member, steps, (frnn_range){b, frnn_least(b + g->few.group, rows.last)})) return 1;
+    for (size_t place = places.first; place < places.last; place += group)
+        if (go_group_back(g, team, member, steps, (frnn_range){place, frnn_least(place + group, places.last)}))
+            return 1;
     return 0;
 }

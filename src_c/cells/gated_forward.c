@@ -51,6 +51,7 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
                             .cell = cell,
                             .w = frnn_gated_weights_in(cell, plan, tape->prepared),
                             .few = frnn_lay_out_few(cell, plan, tape, l)};
+    f.common.order = f.few.order;
     f.fused = !f.few.group && is_fused(cell, plan, tape);
     /* A candidate with r h' is computed when all gates are there. */
     const int near = f.fused && !tape->gates && !cell->has_rh;
@@ -338,6 +339,6 @@ frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan,
     f.common.h_last = h_last;
     f.c_last = cell->has_c ? c_last : NULL;
     frnn_begin_forward(&f.common);
-    frnn_begin_few(&f.few, cell, plan, &f.w);
+    frnn_begin_few(&f.few, cell, plan, tape, &f.w);
     return frnn_run(plan, frnn_multiply_adds(plan, cell->gates), forward_member, &f);
 }

@@ -30,6 +30,9 @@ static inline int frnn_is_active(const frnn_plan *plan, const frnn_tape *tape, s
     return !tape->mask || tape->mask[b * plan->T + frnn_time_of(plan, step)] != 0;
 }
 
+/* The row of the batch that is in a place, if they are not in their own order. */
+static inline size_t frnn_row_in(const size_t *order, size_t place) { return order ? order[place] : place; }
+
 /* Rows of x and dx are in the order of the input, all others in processing order. */
 static inline const char *frnn_x_at(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step) {
     return (const char *)tape->x + (ptrdiff_t)b * tape->x_batch + (ptrdiff_t)frnn_time_of(plan, step) * tape->x_time;

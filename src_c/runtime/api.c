@@ -1,6 +1,7 @@
 #include "cells/dense.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
+#include "cells/order.h"
 #include "cells/simple_rnn.h"
 #include "fastrnn.h"
 #include "isa/isa.h"
@@ -57,6 +58,7 @@ static const frnn_api api = {
     .dense_scratch_size = frnn_dense_scratch_size,
     .dense_forward = frnn_dense_forward,
     .dense_backward = frnn_dense_backward,
+    .order_rows = frnn_order_rows,
 };
 
 const frnn_api *frnn_get_api(void) { return &api; }

@@ -13,6 +13,9 @@
 /* A sum of K products is off by about sqrt(K) units of its size, and every step adds to that; so much more is allowed. */
 static const double SAFETY = 12;
 
+enum { HOLES = 1, PADDED };        /* masks */
+enum { BY_LENGTH = 1, ANY_ORDER }; /* of their rows; 0: as they are */
+
 static const char *const kind_names[] = {"GRU", "GRU with reset_after", "LSTM"};
 
 typedef struct options {
@@ -20,7 +23,7 @@ typedef struct options {
     size_t B, T, I, H, threads, pad; /* pad: elements between the rows of x, y and dy */
     size_t V;                        /* tokens come as ids of a table with so many rows, I being 0; or 0 */
     frnn_activation activation, recurrent_activation;
-    int go_backwards, zero_output_for_mask, bias, h0, dropout, mask, dy, dh_last, dx, time_major;
+    int go_backwards, zero_output_for_mask, bias, h0, dropout, mask, order, dy, dh_last, dx, time_major;
 } options;
 
 /* What a call works with: in guarded memory, and in double precision. */
@@ -89,11 +92,30 @@ static void *copy_rows_in(const call *c, const double *a, size_t n, ptrdiff_t *b
     return copy;
 }
 
+/* With holes anywhere, or so many steps at one end of each row. */
 static uint8_t *random_mask(const options *o) {
     uint8_t *mask = guard_take(o->B * o->T, 1);
-    for (size_t i = 0; i < o->B * o->T; i++) mask[i] = (uint8_t)(random_below(3) > 0);
+    const int padded = o->mask == PADDED, before = (int)random_below(2);
+    for (size_t b = 0; b < o->B; b++) {
+        const size_t length = random_below(o->T + 1);
+        for (size_t t = 0; t < o->T; t++)
+            mask[b * o->T + t] = padded ? (before ? t >= o->T - length : t < length) : (uint8_t)(random_below(3) > 0);
+    }
     guard_freeze(mask);
     return mask;
+}
+
+/* The rows by their active steps, or all of them in any order. */
+static const size_t *random_order(const options *o, const uint8_t *mask) {
+    size_t *const order = guard_take(o->B * sizeof *order, sizeof *order);
+    size_t *const scratch = guard_take((o->B + o->T + 1) * sizeof *scratch, sizeof *scratch);
+    CHECK(api->order_rows(o->B, o->T, mask, order, scratch) == FRNN_OK, "order_rows");
+    for (size_t i = o->order == ANY_ORDER ? o->B : 0; i > 1; i--) {
+        const size_t j = random_below(i), other = order[j];
+        order[j] = order[i - 1], order[i - 1] = other;
+    }
+    guard_freeze(order);
+    return order;
 }
 
 static void prepare(call *c) {
@@ -164,6 +186,7 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
         r->dropout = dropout;
     }
     if (o->mask) c.tape.mask = r->mask = random_mask(o);
+    if (o->mask && o->order) c.tape.order = random_order(o, r->mask);
     for (size_t b = 0; b < B && o->mask; b++) /* What is masked must not be looked at. */
         for (size_t t = 0; t < T; t++) {
             if (r->mask[b * T + t]) continue;
@@ -325,7 +348,7 @@ static void check_row_alone(const call *c, size_t b) {
     else one.tape.x = (const char *)one.tape.x + (ptrdiff_t)b * one.tape.x_batch;
     if (o.h0) one.tape.h0 = (const char *)one.tape.h0 + b * row;
     if (one.tape.c0) one.tape.c0 = (const char *)one.tape.c0 + b * row;
-    if (o.mask) one.tape.mask += b * o.T;
+    if (o.mask) one.tape.mask += b * o.T, one.tape.order = NULL;
     if (o.dy) one.gradients.dy = (const char *)one.gradients.dy + (ptrdiff_t)b * one.gradients.dy_batch;
     if (o.dh_last) one.gradients.dh_last = (const char *)one.gradients.dh_last + b * row;
     if (one.gradients.dc_last) one.gradients.dc_last = (const char *)one.gradients.dc_last + b * row;
@@ -349,12 +372,20 @@ static const intptr_t *ids_of(const call *c, size_t first, size_t last) {
     return ids;
 }
 
+/* And of a mask. */
+static const uint8_t *mask_of(const call *c, size_t first, size_t last) {
+    const size_t B = c->o->B, T = c->o->T, steps = last - first;
+    uint8_t *mask = guard_take(B * steps, 1);
+    for (size_t b = 0; b < B; b++) memcpy(mask + b * steps, c->tape.mask + b * T + first, steps);
+    return mask;
+}
+
 /* The sequence in two segments, forward and back. */
 static void check_segments(const call *c) {
     const options *o = c->o;
     size_t cut = 0;
     CHECK(c->cell->backward_steps(&c->plan, &cut) == FRNN_OK && cut > 0, "backward_steps");
-    if (cut >= o->T || o->mask || o->go_backwards) return;
+    if (cut >= o->T || o->go_backwards) return;
     call all = *c, early, late;
     take_results(&all);
     take_gradients(&all);
@@ -362,6 +393,7 @@ static void check_segments(const call *c) {
     early.plan.T = cut, late.plan.T = o->T - cut;
     if (o->V) early.tape.ids = ids_of(c, 0, cut), late.tape.ids = ids_of(c, cut, o->T);
     else late.tape.x = (const char *)all.tape.x + (ptrdiff_t)cut * all.tape.x_time;
+    if (o->mask) early.tape.mask = mask_of(c, 0, cut), late.tape.mask = mask_of(c, cut, o->T);
     late.tape.y = (char *)all.tape.y + (ptrdiff_t)cut * all.tape.y_time;
     late.tape.gates = (char *)all.tape.gates + cut * o->B * c->kept * c->size;
     early.h_last = take(c, o->B * o->H), early.c_last = all.c_last ? take(c, o->B * o->H) : NULL;
@@ -388,12 +420,13 @@ static void check_without_initial(const call *c) {
 }
 
 static void describe(const frnn_kernels *k, const options *o) {
-    set_case("%s on %s, %s: B=%zu T=%zu I=%zu V=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind],
+    set_case("%s on %s, %s: B=%zu T=%zu I=%zu V=%zu H=%zu, %s %s%s%s%s%s%s%s%s%s%s%s, %zu threads", kind_names[o->kind],
              k->isa, type_name(k->dtype), o->B, o->T, o->I, o->V, o->H, activation_name(o->activation),
              activation_name(o->recurrent_activation), o->go_backwards ? " backwards" : "",
              o->zero_output_for_mask ? " zero_output" : "", o->bias ? " bias" : "", o->h0 ? " h0" : "",
-             o->dropout ? " dropout" : "", o->mask ? " mask" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "",
-             o->dx ? " dx" : "", o->threads);
+             o->dropout ? " dropout" : "", o->mask ? o->mask == PADDED ? " padded" : " mask" : "",
+             o->order ? " order" : "", o->dy ? " dy" : "", o->dh_last ? " dh_last" : "", o->dx ? " dx" : "",
+             o->threads);
 }
 
 static void check_call(const frnn_kernels *kernels, const options *o, size_t most_threads) {
@@ -439,7 +472,8 @@ static options random_options(frnn_dtype dtype) {
                      .bias = random_below(4) > 0,
                      .h0 = random_below(2) == 0,
                      .dropout = random_below(3) == 0,
-                     .mask = random_below(2) == 0,
+                     .mask = random_below(2) ? HOLES + (int)random_below(2) : 0,
+                     .order = (int)random_below(3),
                      .dy = random_below(4) > 0,
                      .dh_last = random_below(2) == 0,
                      .dx = random_below(4) > 0,
@@ -496,17 +530,21 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &columns, 2);
         /* Groups of rows, the last one smaller, and chunks of them. */
         options few = work_to_share((gated_kind)kind, 2 * kernels->panel + kernels->lanes, kernels->lanes * 3 / 4);
-        few.I = 0, few.V = 5, few.mask = 1;
+        few.I = 0, few.V = 5, few.mask = HOLES;
+        check_call(kernels, &few, 3);
+        few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
         if (effort == QUICK) continue;
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);
+        few.B = 2 * kernels->panel, few.T = 700, few.go_backwards = 0, few.I = 3; /* in two segments */
+        check_call(kernels, &few, 2);
         options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
         many.T = 3, many.I = 40;
         check_call(kernels, &many, 3);
         rows.mask = rows.dropout = rows.zero_output_for_mask = rows.go_backwards = 1;
         check_call(kernels, &rows, 3);
-        columns.mask = 1, columns.V = 0, columns.I = 120;
+        columns.mask = HOLES, columns.V = 0, columns.I = 120;
         check_call(kernels, &columns, 3);
         ids.mask = ids.dropout = ids.go_backwards = 1;
         check_call(kernels, &ids, 3);
