@@ -145,6 +145,6 @@ cdef extern from "fastrnn.h" nogil:
         frnn_status (*dense_forward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
         frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch) noexcept nogil
         frnn_status (*order_rows)(size_t B, size_t T, const uint8_t *mask, size_t *order,
-                                  size_t *scratch) noexcept nogil
+                                  size_t *scratch, int *pays) noexcept nogil
 
     const frnn_api *frnn_get_api() noexcept

@@ -82,6 +82,7 @@ cdef class Weights:
         cdef arrays a
         cdef Py_buffer *view
         cdef Py_ssize_t[2] shape = [-1, -1]
+        cdef int pays
         if self.cell == api.simple_rnn:
             return None
         begin(&a, self)
@@ -92,11 +93,11 @@ cdef class Weights:
             check(api.order_rows(
                 view.shape[0], view.shape[1], <const uint8_t *> view.buf,
                 <size_t *> take(&a, order, "order", WRITE, 1, &shape[0], IDS).buf,
-                <size_t *> take(&a, scratch, "scratch", WRITE, 1, &shape[1], IDS).buf,
+                <size_t *> take(&a, scratch, "scratch", WRITE, 1, &shape[1], IDS).buf, &pays,
             ))
         finally:
             release(&a)
-        return order
+        return order if pays else None
 
     cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, const void **from_) except -1:
         # Where the user's matrices are.

@@ -205,8 +205,8 @@ typedef struct frnn_api {
     frnn_status (*dense_backward)(const frnn_plan *plan, const frnn_dense *dense, void *scratch);
 
     /* order (B,) for a tape: the rows of a mask (B, T) by their active steps, most first, equal ones as they are; scratch
-     * (B + T + 1,). */
-    frnn_status (*order_rows)(size_t B, size_t T, const uint8_t *mask, size_t *order, size_t *scratch);
+     * (B + T + 1,). *pays is 1 if they are so uneven that a tape had better have it, else 0. */
+    frnn_status (*order_rows)(size_t B, size_t T, const uint8_t *mask, size_t *order, size_t *scratch, int *pays);
 } frnn_api;
 
 const frnn_api *frnn_get_api(void);

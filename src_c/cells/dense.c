@@ -10,6 +10,11 @@
 #include "cells/packing.h"
 #include "cells/sequence.h"
 
+/* Rows that are multiplied with w as it stands: packing it would take longer than reading it so often. */
+enum { FEW_ROWS = 3 };
+/* And rows of it between two looks at whether to stop. */
+enum { ROWS_AT_ONCE = 64 };
+
 typedef struct job {
     const frnn_plan *plan;
     const frnn_dense *dense;
@@ -28,14 +33,17 @@ static size_t padded(const frnn_kernels *k, size_t columns, frnn_layout *l) {
 
 static int is_backward(const frnn_dense *dense) { return dense->dw != NULL; }
 
+static int are_few(const frnn_plan *plan) { return plan->B <= FEW_ROWS; }
+
 static job lay_out(const frnn_plan *plan, const frnn_dense *dense, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    const int back = is_backward(dense), packs = !back || dense->dx, differs = plan->activation != FRNN_LINEAR;
+    const int back = is_backward(dense), packs = back ? dense->dx != NULL : !are_few(plan),
+              differs = plan->activation != FRNN_LINEAR;
     job j = {.plan = plan, .dense = dense};
     j.w = frnn_take(l, packs ? frnn_times(l, padded(k, plan->H, l), plan->I) : 0, k->size);
     j.x = frnn_take(l, plan->B, sizeof *j.x);
     if (!back) {
-        j.b = frnn_take(l, padded(k, plan->H, l), k->size);
+        j.b = frnn_take(l, packs ? padded(k, plan->H, l) : 0, k->size);
         j.y = frnn_take(l, plan->B, sizeof *j.y);
         return j;
     }
@@ -68,10 +76,36 @@ static void list(const void *array, size_t row, frnn_range rows, const char **li
     for (size_t i = rows.first; i < rows.last; i++) list[i] = (const char *)array + i * row;
 }
 
+/* Few rows: members share the columns. */
+static void forward_columns(frnn_team *team, size_t member, const job *j) {
+    const frnn_plan *plan = j->plan;
+    const frnn_dense *dense = j->dense;
+    const frnn_kernels *k = plan->kernels;
+    const frnn_range columns = frnn_part_of_groups(plan->H, k->panel, frnn_team_size(team), member);
+    const size_t n = columns.last - columns.first, offset = columns.first * k->size;
+    const char *const w = (const char *)dense->w + offset;
+    for (size_t i = 0; i < plan->B; i++) {
+        const char *const x = (const char *)dense->x + i * plan->I * k->size;
+        char *const y = (char *)dense->y + i * plan->H * k->size + offset;
+        if (dense->b) memcpy(y, (const char *)dense->b + offset, n * k->size);
+        else memset(y, 0, n * k->size);
+        for (size_t first = 0, last; first < plan->I; first = last) {
+            last = frnn_least(first + ROWS_AT_ONCE, plan->I);
+            k->combine(n, last - first, x + first * k->size, w + first * plan->H * k->size, plan->H, y);
+            if (frnn_worked(team, member, (double)n * (double)(last - first))) return;
+        }
+        k->activate(plan->activation, n, y, y);
+    }
+}
+
 static void forward_member(frnn_team *team, size_t member, void *given) {
     const job *j = given;
     const frnn_plan *plan = j->plan;
     const frnn_kernels *k = plan->kernels;
+    if (are_few(plan)) {
+        forward_columns(team, member, j);
+        return;
+    }
     const frnn_range rows = frnn_part(plan->B, frnn_team_size(team), member);
     frnn_pack_matrix(team, member, k, j->dense->w, plan->I, plan->H, j->w);
     list(j->dense->x, plan->I * k->size, rows, j->x);
@@ -132,8 +166,8 @@ frnn_status frnn_dense_forward(const frnn_plan *plan, const frnn_dense *dense, v
     frnn_layout l = {.memory = scratch};
     job j = lay_out(plan, dense, &l);
     const size_t size = plan->kernels->size, columns = frnn_panels(plan->kernels, plan->H) * plan->kernels->panel;
-    memset(j.b, 0, columns * size);
-    if (dense->b) memcpy(j.b, dense->b, plan->H * size);
+    if (!are_few(plan)) memset(j.b, 0, columns * size);
+    if (!are_few(plan) && dense->b) memcpy(j.b, dense->b, plan->H * size);
     return frnn_run(plan, work(plan), forward_member, &j);
 }
 

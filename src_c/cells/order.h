@@ -5,6 +5,6 @@
 #include "fastrnn.h"
 
 /* An entry of the API; its contract stands in fastrnn.h. */
-frnn_status frnn_order_rows(size_t B, size_t T, const uint8_t *mask, size_t *order, size_t *scratch);
+frnn_status frnn_order_rows(size_t B, size_t T, const uint8_t *mask, size_t *order, size_t *scratch, int *pays);
 
 #endif

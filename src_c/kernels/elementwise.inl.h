@@ -82,6 +82,36 @@ static void F(add_rows)(size_t rows, size_t n, const void *const *a, size_t a_co
     for (size_t r = 0; r < rows; r++) F(add)(n, 1, (const REAL *)a[r] + a_column, 0, (REAL *)c[r] + c_column);
 }
 
+/* As many streams as the processor follows by itself. */
+enum { F(ROWS_COMBINED) = 8 };
+
+FRNN_INLINE void F(combine_some)(const int rows, size_t n, const REAL *a, const REAL *b, size_t stride, REAL *c) {
+    VEC factor[F(ROWS_COMBINED)];
+    size_t i = 0;
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) factor[r] = V(set1)(a[r]);
+    for (; i + LANES <= n; i += LANES) {
+        VEC sum = V(load)(c + i);
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++) sum = V(fma)(factor[r], V(load)(b + (size_t)r * stride + i), sum);
+        V(store)(c + i, sum);
+    }
+    if (i == n) return;
+    VEC sum = V(load_n)(c + i, n - i);
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) sum = V(fma)(factor[r], V(load_n)(b + (size_t)r * stride + i, n - i), sum);
+    V(store_n)(c + i, sum, n - i);
+}
+
+static void F(combine)(size_t n, size_t rows, const void *a, const void *b, size_t stride, void *c) {
+    const REAL *factors = a, *row = b;
+    for (; rows >= F(ROWS_COMBINED); rows -= F(ROWS_COMBINED)) {
+        F(combine_some)(F(ROWS_COMBINED), n, factors, row, stride, c);
+        factors += F(ROWS_COMBINED), row += F(ROWS_COMBINED) * stride;
+    }
+    for (; rows > 0; rows--, factors++, row += stride) F(combine_some)(1, n, factors, row, stride, c);
+}
+
 /* A tile of c stays in registers over all steps. */
 FRNN_INLINE void F(correlate_tile)(const int rows, const int columns, const frnn_correlation *g, size_t row,
                                    size_t column) {

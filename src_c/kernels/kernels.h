@@ -132,6 +132,9 @@ struct frnn_kernels {
     void (*add)(size_t n, size_t rows, const void *a, ptrdiff_t stride, void *c);
     /* c += a for n columns of some rows, from these columns on; one row after the other, as c may hold one twice. */
     void (*add_rows)(size_t rows, size_t n, const void *const *a, size_t a_column, void *const *c, size_t c_column);
+    /* c += a b for one row a and a matrix b as it stands, n columns of it, with `stride` elements from one row to the next:
+     * the bits that a product has. */
+    void (*combine)(size_t n, size_t rows, const void *a, const void *b, size_t stride, void *c);
     void (*correlate)(const frnn_correlation *correlation);
     /* to = from in those of the n columns that are not active. */
     void (*restore)(size_t rows, size_t n, const uint8_t *active, const void *const *from, void *const *to);

@@ -42,6 +42,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .repeat = F(repeat),
     .add = F(add),
     .add_rows = F(add_rows),
+    .combine = F(combine),
     .correlate = F(correlate),
     .restore = F(restore),
     .gru = F(gru),

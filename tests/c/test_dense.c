@@ -155,5 +155,8 @@ void test_dense_threads(const frnn_kernels *kernels, effort effort) {
     for (size_t j = 0; j < (effort == FULL ? 8 : 3); j++) {
         const sizes s = {300 + random_below(50), 20 + random_below(80), 40 + random_below(80), 2 + random_below(4)};
         check_dense(kernels, s, (frnn_activation)(j % FRNN_ACTIVATIONS));
+        /* And columns of few rows to share. */
+        const sizes few = {1 + j % 3, 700 + random_below(50), 1500 + random_below(80), 2 + random_below(4)};
+        check_dense(kernels, few, (frnn_activation)(j % FRNN_ACTIVATIONS));
     }
 }

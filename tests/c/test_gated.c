@@ -109,7 +109,8 @@ static uint8_t *random_mask(const options *o) {
 static const size_t *random_order(const options *o, const uint8_t *mask) {
     size_t *const order = guard_take(o->B * sizeof *order, sizeof *order);
     size_t *const scratch = guard_take((o->B + o->T + 1) * sizeof *scratch, sizeof *scratch);
-    CHECK(api->order_rows(o->B, o->T, mask, order, scratch) == FRNN_OK, "order_rows");
+    int pays = 2;
+    CHECK(api->order_rows(o->B, o->T, mask, order, scratch, &pays) == FRNN_OK && (pays & ~1) == 0, "order_rows");
     for (size_t i = o->order == ANY_ORDER ? o->B : 0; i > 1; i--) {
         const size_t j = random_below(i), other = order[j];
         order[j] = order[i - 1], order[i - 1] = other;
