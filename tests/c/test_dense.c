@@ -156,7 +156,8 @@ void test_dense_threads(const frnn_kernels *kernels, effort effort) {
         const sizes s = {300 + random_below(50), 20 + random_below(80), 40 + random_below(80), 2 + random_below(4)};
         check_dense(kernels, s, (frnn_activation)(j % FRNN_ACTIVATIONS));
         /* And columns of few rows to share. */
-        const sizes few = {1 + j % 3, 700 + random_below(50), 1500 + random_below(80), 2 + random_below(4)};
+        const size_t B = 1 + j % 3;
+        const sizes few = {B, 450 / B + random_below(9), 1000 + random_below(80), 2 + random_below(4)};
         check_dense(kernels, few, (frnn_activation)(j % FRNN_ACTIVATIONS));
     }
 }
