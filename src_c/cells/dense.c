@@ -37,8 +37,8 @@ static int are_few(const frnn_plan *plan) { return plan->B <= FEW_ROWS; }
 
 static job lay_out(const frnn_plan *plan, const frnn_dense *dense, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
-    const int back = is_backward(dense), packs = back ? dense->dx != NULL : !are_few(plan),
-              differs = plan->activation != FRNN_LINEAR;
+    const int back = is_backward(dense), differs = plan->activation != FRNN_LINEAR;
+    const int packs = back ? dense->dx != NULL : !are_few(plan);
     job j = {.plan = plan, .dense = dense};
     j.w = frnn_take(l, packs ? frnn_times(l, padded(k, plan->H, l), plan->I) : 0, k->size);
     j.x = frnn_take(l, plan->B, sizeof *j.x);
@@ -77,7 +77,8 @@ static void list(const void *array, size_t row, frnn_range rows, const char **li
 }
 
 /* Few rows: members share the columns. */
-static void forward_columns(frnn_team *team, size_t member, const job *j) {
+static void forward_columns(frnn_team *team, size_t member, void *given) {
+    const job *j = given;
     const frnn_plan *plan = j->plan;
     const frnn_dense *dense = j->dense;
     const frnn_kernels *k = plan->kernels;
@@ -98,14 +99,10 @@ static void forward_columns(frnn_team *team, size_t member, const job *j) {
     }
 }
 
-static void forward_member(frnn_team *team, size_t member, void *given) {
+static void forward_rows(frnn_team *team, size_t member, void *given) {
     const job *j = given;
     const frnn_plan *plan = j->plan;
     const frnn_kernels *k = plan->kernels;
-    if (are_few(plan)) {
-        forward_columns(team, member, j);
-        return;
-    }
     const frnn_range rows = frnn_part(plan->B, frnn_team_size(team), member);
     frnn_pack_matrix(team, member, k, j->dense->w, plan->I, plan->H, j->w);
     list(j->dense->x, plan->I * k->size, rows, j->x);
@@ -165,10 +162,11 @@ frnn_status frnn_dense_forward(const frnn_plan *plan, const frnn_dense *dense, v
     if (!frnn_is_sound(plan) || !is_complete(plan, dense) || dense->dw || !scratch) return FRNN_ERR_ARGUMENT;
     frnn_layout l = {.memory = scratch};
     job j = lay_out(plan, dense, &l);
+    if (are_few(plan)) return frnn_run(plan, work(plan), forward_columns, &j);
     const size_t size = plan->kernels->size, columns = frnn_panels(plan->kernels, plan->H) * plan->kernels->panel;
-    if (!are_few(plan)) memset(j.b, 0, columns * size);
-    if (!are_few(plan) && dense->b) memcpy(j.b, dense->b, plan->H * size);
-    return frnn_run(plan, work(plan), forward_member, &j);
+    memset(j.b, 0, columns * size);
+    if (dense->b) memcpy(j.b, dense->b, plan->H * size);
+    return frnn_run(plan, work(plan), forward_rows, &j);
 }
 
 frnn_status frnn_dense_backward(const frnn_plan *plan, const frnn_dense *dense, void *scratch) {

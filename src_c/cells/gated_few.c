@@ -77,21 +77,32 @@ void frnn_list_group(const frnn_few *few, frnn_range places, frnn_group *g) {
     for (size_t i = 0; i < g->n; i++) g->row[i] = frnn_row_in(few->order, places.first + i);
 }
 
+/* At the beginning of some steps, or at their end. */
+static size_t idle_steps(const frnn_plan *plan, const frnn_tape *tape, size_t b, frnn_range steps, int back) {
+    const size_t at = back ? steps.last - 1 : steps.first;
+    if (steps.first == steps.last || frnn_is_active(plan, tape, b, at)) return 0;
+    return frnn_mask_run(plan, tape, b, at, steps.last - steps.first, back);
+}
+
 frnn_range frnn_active_steps(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, frnn_range steps) {
     frnn_range active = {steps.last, steps.first};
     if (!tape->mask) return steps;
     for (size_t i = 0; i < g->n; i++) {
-        const size_t b = g->row[i], count = steps.last - steps.first;
-        size_t idle = count && !frnn_is_active(plan, tape, b, steps.first)
-                          ? frnn_mask_run(plan, tape, b, steps.first, count, 0)
-                          : 0;
-        if (idle == count) continue;
-        active.first = frnn_least(active.first, steps.first + idle);
-        idle =
-            frnn_is_active(plan, tape, b, steps.last - 1) ? 0 : frnn_mask_run(plan, tape, b, steps.last - 1, count, 1);
-        active.last = frnn_most(active.last, steps.last - idle);
+        const size_t before = idle_steps(plan, tape, g->row[i], steps, 0);
+        if (before == steps.last - steps.first) continue;
+        active.first = frnn_least(active.first, steps.first + before);
+        active.last = frnn_most(active.last, steps.last - idle_steps(plan, tape, g->row[i], steps, 1));
     }
     return active.first < active.last ? active : (frnn_range){steps.first, steps.first};
+}
+
+int frnn_is_active_before(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, size_t step) {
+    if (!tape->mask || step == 0) return step > 0;
+    for (size_t i = 0; i < g->n; i++)
+        if (frnn_is_active(plan, tape, g->row[i], step - 1)
+            || frnn_mask_run(plan, tape, g->row[i], step - 1, step, 1) < step)
+            return 1;
+    return 0;
 }
 
 static void list_states(const frnn_plan *plan, const void *states, const frnn_group *g, char **rows) {

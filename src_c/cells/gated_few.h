@@ -60,6 +60,9 @@ void frnn_list_group(const frnn_few *few, frnn_range places, frnn_group *g);
 /* Which of some steps are neither before all of a group's active ones nor after them; without any, the first none. */
 frnn_range frnn_active_steps(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, frnn_range steps);
 
+/* Whether some row of a group is active before a step. */
+int frnn_is_active_before(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, size_t step);
+
 /* The rows of a matrix: the first one, and so many bytes from one to the next. */
 static inline void frnn_list_strided(const char *first, size_t stride, size_t n, char **rows) {
     for (size_t i = 0; i < n; i++) rows[i] = (char *)first + i * stride;

@@ -248,8 +248,8 @@ static int go_group_back(const frnn_gated_backward *g, frnn_team *team, size_t m
     const size_t size = plan->kernels->size, panel = plan->kernels->panel * size;
     group_back own; /* large: what there is of it is filled before it is read */
     frnn_list_group(&g->few, places, &own.in);
-    own.first = frnn_active_steps(plan, tape, &own.in, (frnn_range){0, plan->T}).first, own.kept_steps = 0;
     const frnn_range active = frnn_active_steps(plan, tape, &own.in, steps);
+    own.first = frnn_is_active_before(plan, tape, &own.in, active.first) ? 0 : active.first, own.kept_steps = 0;
     if (own.in.n % plan->kernels->lanes) { /* what the sums read beyond the group */
         memset(own.h, 0, sizeof own.h);
         memset(own.rh, 0, sizeof own.rh);

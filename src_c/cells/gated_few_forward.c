@@ -156,6 +156,10 @@ static int go_group(const frnn_gated_forward *f, frnn_team *team, size_t member,
                    .x = f->common.x + tokens,
                    .outputs = f->common.to + tokens};
     g.steps = frnn_active_steps(plan, tape, &g.in, (frnn_range){0, plan->T});
+    if (g.in.n % plan->kernels->lanes) { /* what products read beyond the group, and drop */
+        memset(g.h, 0, sizeof g.h);
+        memset(&g.rh, 0, sizeof g.rh);
+    }
     g.gates = g.near->bytes, g.stride = 0;
     g.kept = (f->cell->gates + (size_t)f->cell->has_u) * g.in.n * size;
     if (tape->gates) {
