@@ -6,7 +6,7 @@ weights prepared once.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypedDict, TypeGuard, Unpack
+from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -224,43 +224,37 @@ def infer_and_keep(
     return ((output, *states) if return_state else output), tape
 
 
-def plain(weights: _core.Weights, options: Options, x: Any, mask: ArrayLike | None = None) -> Array | None:
-    """Return the output without states, at little cost; None, for an x or mask not of the one form, is for `run`."""
-    if mask is None:
-        return _infer(weights, options, x, None, None)
-    return _infer(weights, options, x, Mask.of(weights, mask), None) if _is_plain(mask) else None
+def plain(
+    weights: _core.Weights, options: Options, x: Any, mask: Mask | None = None, gates: Array | None = None
+) -> Array | None:
+    """Return the output without states, at little cost; None, for an x not of the one form, is for `run`."""
+    return _core.infer(
+        weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
+        mask is not None and options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
+    )  # fmt: skip
 
 
 def plain_with_tape(
-    weights: _core.Weights, options: Options, x: ArrayLike, mask: ArrayLike | None = None
+    weights: _core.Weights, options: Options, x: ArrayLike, mask: Mask | None = None
 ) -> tuple[Array, Tape] | None:
-    """Return the same with a tape, if all outputs are wanted."""
+    """Return the same with a tape, if all outputs are wanted. The tape takes the mask over."""
     if not options.return_sequences or not isinstance(x, np.ndarray) or x.ndim != 3:
         return None
     if x.shape[0] * x.shape[1] * weights.kept * x.itemsize > WORTH_ALIGNING:
         return None
-    own = None
-    if mask is not None:
-        if not _is_plain(mask):
-            return None
-        own = Mask.of(weights, mask.astype(np.uint8))  # the user's may change before the backward call
     gates = gates_for(weights, x)
-    y = _infer(weights, options, x, own, gates)
+    y = plain(weights, options, x, mask, gates)
     if y is None:
         return None
     y.setflags(write=False)
-    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, own, None, None, KeptOptions.of(options))
+    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, KeptOptions.of(options))
 
 
-def _infer(weights: _core.Weights, options: Options, x: Any, mask: Mask | None, gates: Array | None) -> Array | None:
-    return _core.infer(
-        weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
-        options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
-    )  # fmt: skip
-
-
-def _is_plain(mask: ArrayLike) -> TypeGuard[Array]:
-    return type(mask) is np.ndarray and mask.dtype == bool and mask.ndim == 2 and mask.flags.c_contiguous
+def plain_mask(weights: _core.Weights, mask: ArrayLike, copy: bool) -> Mask | None:
+    """Return a mask for these; None, if it is not of the one form."""
+    if type(mask) is not np.ndarray or mask.dtype != bool or mask.ndim != 2 or not mask.flags.c_contiguous:
+        return None
+    return Mask.of(weights, mask.astype(np.uint8) if copy else mask)
 
 
 def run(

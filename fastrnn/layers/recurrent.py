@@ -18,6 +18,7 @@ from fastrnn.functional._call import (
     Keep,
     activation_name,
     plain,
+    plain_mask,
     plain_with_tape,
     run,
     step,
@@ -261,14 +262,15 @@ class Recurrent(OverTime):
         values: Any = x if rows is None else rows.x
         dropout = self._dropout_for(training) if rows is None else rows.dropout
         want_state = self.return_state or self.stateful
-        is_plain = initial_state is lengths is None and dropout is None and into is None
-        if is_plain and not want_state:
+        is_plain = initial_state is lengths is None and dropout is None and into is None and not want_state
+        used = None if mask is None or not is_plain else plain_mask(weights, mask, keep is not None)
+        if is_plain and (mask is None or used is not None):
             if keep is None:
-                output = plain(weights, self, values, mask)
+                output = plain(weights, self, values, used)
                 if output is not None:
                     return output, (), None
             elif keep is EVERYTHING and rows is None:
-                both = plain_with_tape(weights, self, values, mask)
+                both = plain_with_tape(weights, self, values, used)
                 if both is not None:
                     return both[0], (), both[1]
         output, states, tape = run(

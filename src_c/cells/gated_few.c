@@ -17,8 +17,9 @@ static size_t group_of(const frnn_plan *plan, const frnn_tape *tape) {
 
 frnn_few frnn_lay_out_few(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape, frnn_layout *l) {
     const size_t size = plan->kernels->size, group = group_of(plan, tape);
-    const size_t columns = group ? cell->gates * plan->H : 0; /* few, so that none of this overflows */
-    const int sorts = group && tape->mask && tape->order;
+    if (!group) return (frnn_few){0};
+    const size_t columns = cell->gates * plan->H; /* few, so that none of this overflows */
+    const int sorts = tape->mask && tape->order;
     size_t *const order = frnn_take(l, sorts ? plan->B : 0, sizeof *order);
     return (frnn_few){.group = group,
                       .order = sorts ? order : NULL,

@@ -15,8 +15,9 @@ static size_t lane_elements(const frnn_gated *cell, const frnn_plan *plan) {
 
 void frnn_lay_out_few_sums(frnn_few *few, const frnn_gated *cell, const frnn_plan *plan, frnn_layout *l) {
     const size_t size = plan->kernels->size, group = few->group;
-    const size_t groups = group ? plan->B / group + 1 : 0;
-    few->lanes = frnn_take(l, group ? frnn_times(l, frnn_most_members(plan), lane_elements(cell, plan)) : 0, size);
+    if (!group) return;
+    const size_t groups = plan->B / group + 1;
+    few->lanes = frnn_take(l, frnn_times(l, frnn_most_members(plan), lane_elements(cell, plan)), size);
     few->sums = frnn_take(l, frnn_times(l, groups, sum_elements(cell, plan)), size);
     few->ones = frnn_take(l, group, size);
 }

@@ -8,8 +8,9 @@ enum { WORD = 64 };
 static const uint64_t FIRST_FIRST = 0x0102040810204080, LAST_FIRST = 0x8040201008040201;
 
 frnn_seats frnn_lay_out_seats(const frnn_plan *plan, const frnn_tape *tape, size_t steps, frnn_layout *l) {
-    const size_t members = tape->mask ? frnn_most_members(plan) : 0, rows = frnn_times(l, members, plan->B);
     frnn_seats s = {.plan = plan, .tape = tape, .words = steps / WORD + 1};
+    if (!tape->mask) return s;
+    const size_t members = frnn_most_members(plan), rows = frnn_times(l, members, plan->B);
     s.row = frnn_take(l, rows, sizeof *s.row);
     s.step = frnn_take(l, rows, sizeof *s.step);
     s.end = frnn_take(l, rows, sizeof *s.end);
