@@ -538,7 +538,7 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         if (effort == QUICK) continue;
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);
-        few.B = 2 * kernels->panel, few.T = 700, few.go_backwards = 0, few.I = 3; /* in two segments */
+        few.B = 2 * kernels->panel, few.T = 140, few.go_backwards = 0, few.I = 3; /* in two segments */
         check_call(kernels, &few, 2);
         options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
         many.T = 3, many.I = 40;
