@@ -69,13 +69,13 @@ static inline void frnn_fetch(const char *from, size_t bytes) {
 
 /* Shorter rows are not asked for: they come in the lines of their neighbors. */
 enum { FRNN_FETCHED_BYTES = 256 };
+static inline void frnn_fetch_row(const char *row, size_t bytes) {
+    if (bytes >= FRNN_FETCHED_BYTES) frnn_fetch(row, bytes);
+}
 
 /* Sequences that are fewer than a tile has rows, and too long for the caches, are as many streams from memory, of which every
  * step takes a little: more of them than the processor follows. Their steps ask for what the next chunk will need. */
 int frnn_are_streams(const frnn_plan *plan, size_t rows);
-static inline void frnn_fetch_row(const char *row, size_t bytes) {
-    if (bytes >= FRNN_FETCHED_BYTES) frnn_fetch(row, bytes);
-}
 
 /* The same for a step's rows of which other members have just written parts: else each line would be waited for when it is
  * needed, which takes long between processors that share no cache. Many rows take their time anyway. */

@@ -36,6 +36,16 @@ void test_tables(void) {
             const char *a = api->status_text((frnn_status)i), *b = api->status_text((frnn_status)j);
             CHECK(a && *a && (i == j || strcmp(a, b) != 0), "status_text(%d)", i);
         }
+    const uint8_t mask[] = {0, 1, 1, 1, 1, 1, 0, 0, 0};
+    size_t order[3], scratch[7];
+    int pays = 2;
+    CHECK(api->order_rows(3, 3, mask, order, scratch, &pays) == FRNN_OK && pays == 1, "uneven rows");
+    CHECK(order[0] == 1 && order[1] == 0 && order[2] == 2, "rows by their active steps");
+    CHECK(api->order_rows(1, 3, mask + 3, order, scratch, &pays) == FRNN_OK && pays == 0, "a row by itself");
+    CHECK(api->order_rows(3, 3, NULL, order, scratch, &pays) == FRNN_ERR_ARGUMENT, "without a mask");
+    CHECK(api->order_rows(3, 3, mask, NULL, scratch, &pays) == FRNN_ERR_ARGUMENT, "without an order");
+    CHECK(api->order_rows(3, 3, mask, order, NULL, &pays) == FRNN_ERR_ARGUMENT, "without scratch memory");
+    CHECK(api->order_rows(3, 3, mask, order, scratch, NULL) == FRNN_ERR_ARGUMENT, "without pays");
 }
 
 #define REFUSED(expression) \
