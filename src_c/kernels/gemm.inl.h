@@ -30,6 +30,10 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
         }
 }
 
+/* Rows of a tile whose pointers stay in registers while k runs. Left to itself, the compiler would put what goes beyond that
+ * into a vector register, and take a turn of the multiply-add pipes to get it back. */
+enum { F(HELD) = 9 };
+
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
                          size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
@@ -56,12 +60,15 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     }
     for (const frnn_term *t = g->term; t < g->term + 2; t++) {
         if (t->K == 0) continue;
-        const REAL *a[ROWS];
+        const REAL *a[ROWS], *volatile beyond[ROWS];
         const size_t K = t->K, panel_size = K * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
         const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K) : F(ROWS_AHEAD) * PANEL * sizeof(REAL);
         FRNN_UNROLL
-        for (int r = 0; r < rows; r++) a[r] = t->a[row + r];
+        for (int r = 0; r < rows; r++) {
+            if (r < F(HELD)) a[r] = t->a[row + r];
+            else beyond[r] = t->a[row + r];
+        }
         for (size_t k = 0; k < K; k++) {
             VEC w[FRNN_MOST_VECTORS];
             FRNN_UNROLL
@@ -69,7 +76,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
                 w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
             FRNN_UNROLL
             for (int r = 0; r < rows; r++) {
-                const VEC s = V(set1)(a[r][k]);
+                const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
                 FRNN_UNROLL
                 for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
             }
@@ -92,16 +99,10 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
 }
 
 /* clang-format off */
-/* Beside more row pointers there is no register for the place to ask for: these tiles do it in functions of their own. */
-#define FRNN_ROWS_ASKING 10
-#define FRNN_TILE_ASKING(rows) \
-    static __attribute__((noinline)) void F(tile_##rows##_asking)(const frnn_product *g, size_t row, size_t panel) { \
-        F(tile)(rows, VECTORS, 1, g, row, panel); \
-    }
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
-        F(tile)(rows, panels ? panels * VECTORS : 1, panels == 1 && rows <= FRNN_ROWS_ASKING, g, row, panel); \
+        F(tile)(rows, panels ? panels * VECTORS : 1, panels == 1, g, row, panel); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(ROWS)(FRNN_TILE, 0)
@@ -113,16 +114,7 @@ static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
 static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
-#if ROWS > FRNN_ROWS_ASKING
-FRNN_TILE_ASKING(11)
-FRNN_TILE_ASKING(12)
-static F(tile_function) F(tiles_asking)[] = {[11] = F(tile_11_asking), [12] = F(tile_12_asking)};
-#define FRNN_ASKING_TILE(rows) (rows > FRNN_ROWS_ASKING ? F(tiles_asking)[rows] : F(tiles_x1)[rows])
-#else
-#define FRNN_ASKING_TILE(rows) F(tiles_x1)[rows]
-#endif
 #undef FRNN_TILE
-#undef FRNN_TILE_ASKING
 #undef FRNN_TILE_ENTRY
 /* clang-format on */
 
@@ -177,8 +169,7 @@ static void F(panels)(const frnn_product *g) {
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
             const size_t rows = height + (i < higher);
-            const int asks = g->ahead && row > 0 && tile == F(tiles_x1) && g->ahead->next < g->ahead->end;
-            (asks ? FRNN_ASKING_TILE(rows) : tile[rows])(g, row, panel);
+            tile[rows](g, row, panel);
             if (g->ahead) F(ask_for_rows)(g->ahead);
             row += rows;
         }
@@ -189,9 +180,6 @@ static void F(panels)(const frnn_product *g) {
         activated = end;
     }
 }
-
-#undef FRNN_ASKING_TILE
-#undef FRNN_ROWS_ASKING
 
 /* The same from the last panels to the first. */
 static void F(panels_backwards)(const frnn_product *g) {
