@@ -11,6 +11,15 @@ enum { LONG_CHUNK = 16 };
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
+/* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 or 12: not enough
+ * for the rows of a tile, the weights and the outputs. */
+enum { MEETING = 4096 };
+
+/* Whether rows of a step so many bytes apart had better be copied before they are multiplied. */
+static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width) {
+    return plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0 && width * plan->kernels->size >= 128;
+}
+
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
@@ -34,6 +43,12 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
     f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
+    const size_t x_apart = tape->x && meet(plan, tape->x_batch, plan->I) ? tokens : 0;
+    const size_t h_apart = meet(plan, f.y.batch, plan->H) ? plan->B : 0;
+    f.x_apart = frnn_take(l, frnn_times(l, x_apart, frnn_pitch(plan, plan->I)), size);
+    f.h_apart = frnn_take(l, frnn_times(l, h_apart, frnn_pitch(plan, plan->H)), size);
+    if (!x_apart) f.x_apart = NULL;
+    if (!h_apart) f.h_apart = NULL;
     f.seats = frnn_lay_out_seats(plan, tape, tape->y ? plan->T : f.steps, l);
     f.z = f.y;
     return f;
@@ -79,6 +94,16 @@ static void look_up(const frnn_forward *f, frnn_range steps, const frnn_step *s)
     }
 }
 
+/* Copies some rows to where they do not meet, `first` rows from there on, and lists those instead. */
+static void move_apart(const frnn_plan *plan, size_t n, size_t width, char *apart, size_t first, const char **rows) {
+    const size_t size = plan->kernels->size, pitch = frnn_pitch(plan, width) * size;
+    char *to = apart + first * pitch;
+    for (size_t i = 0; i < n; i++, to += pitch) {
+        memcpy(to, rows[i], width * size);
+        rows[i] = to;
+    }
+}
+
 int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
     const frnn_kernels *k = f->plan->kernels;
     const frnn_range rows = s->share.rows;
@@ -94,6 +119,7 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
             }
         }
     }
+    if (f->x_apart && !s->share.together) move_apart(f->plan, n, f->plan->I, f->x_apart, rows.first * f->steps, s->x);
     for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
         const size_t columns = p->gates * f->plan->H;
         const frnn_range panels = frnn_gate_panels(k, f->plan->H, p->gates, s->share.panels);
@@ -219,6 +245,8 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
         for (; tape->mask ? s.n > 0 : s.step < steps.last; s.step++) {
             if (!tape->mask) list_all(f, &s, frnn_x_at(plan, tape, first, s.step), frnn_at(&f->y, first, s.step));
             if (fused && tape->table) list_table(f, &s);
+            if (f->h_apart && !share.together) move_apart(plan, s.n, plan->H, f->h_apart, first, (const char **)s.h);
+            if (f->x_apart && fused && !tape->mask) move_apart(plan, s.n, plan->I, f->x_apart, first, s.x);
             if (recur(f, team, member, &s, cell)) return 1;
             if (!fused && !tape->mask) fetch_next_chunk(f, &s);
             if (share.together) {

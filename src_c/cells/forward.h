@@ -35,7 +35,8 @@ typedef struct frnn_forward {
     char **to;                      /* per member (steps * B,): and those that it writes */
     char **hidden;                  /* per member (B,) */
     char **state;                   /* per member (B,): where each row's last state is */
-    frnn_seats seats;               /* of all members */
+    char *x_apart, *h_apart; /* (steps * B, I) and (B, H): rows moved apart, if they would meet in the nearest cache */
+    frnn_seats seats;        /* of all members */
 } frnn_forward;
 
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */

@@ -535,6 +535,12 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &few, 3);
         few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
+        /* Sequences that begin 4096 bytes apart: rows are moved before they are multiplied. */
+        options apart = work_to_share((gated_kind)kind, 16, 64);
+        apart.I = 64, apart.T = 4096 / 64 / kernels->size;
+        check_call(kernels, &apart, 2);
+        apart.mask = HOLES;
+        check_call(kernels, &apart, 2);
         if (effort == QUICK) continue;
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);

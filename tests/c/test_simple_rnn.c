@@ -82,6 +82,13 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         o.mask = (mask_kind)mask;
         if (effort == FULL || mask == RANDOM) check_call(kernels, &o, 1);
     }
+    /* Sequences that begin 4096 bytes apart: rows are moved before they are multiplied. */
+    for (int mask = 0; mask < (effort == FULL ? 2 * MASK_KINDS : 3); mask++) {
+        options o = random_options(8 + random_below(10), 4096 / 64 / kernels->size, 64, 64);
+        o.I = 64, o.V = 0, o.mask = (mask_kind)(mask % MASK_KINDS);
+        o.x_at = o.y_at = (placement){.flip_batch = mask % 2};
+        check_call(kernels, &o, 1);
+    }
     /* A product large enough to be computed in several pieces. */
     if (effort == FULL) check_sizes(kernels, 150, 2, 3, 290);
 }
