@@ -15,8 +15,8 @@ from cells import GRU, GRU_RESET_BEFORE, LSTM, SIMPLE_RNN
 
 import fastrnn
 
-# (B, T, I, H): many rows and few, so that both ways of splitting the work are taken. Rows a multiple of 4096 bytes apart,
-# as the first ones are, are moved unless there are too many threads.
+# (B, T, I, H): many rows and few, so that both ways of splitting the work are taken. Rows a multiple of 4096 bytes
+# apart, as the first ones are, are moved unless there are too many threads.
 SHAPES = [
     (24, 16, 64, 64),
     (64, 10, 32, 64),
