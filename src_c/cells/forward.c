@@ -94,8 +94,11 @@ static void look_up(const frnn_forward *f, frnn_range steps, const frnn_step *s)
     }
 }
 
-/* Copies some rows to where they do not meet, `first` rows from there on, and lists those instead. */
-static void move_apart(const frnn_plan *plan, size_t n, size_t width, char *apart, size_t first, const char **rows) {
+/* Copies some rows of a member's to where they do not meet, `first` rows from there on, and lists those instead; unless
+ * there is no such place. Members that all need all rows would write to the same one. */
+static void move_apart(const frnn_plan *plan, const frnn_share *share, size_t n, size_t width, char *apart,
+                       size_t first, const char **rows) {
+    if (!apart || share->together) return;
     const size_t size = plan->kernels->size, pitch = frnn_pitch(plan, width) * size;
     char *to = apart + first * pitch;
     for (size_t i = 0; i < n; i++, to += pitch) {
@@ -119,7 +122,7 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
             }
         }
     }
-    if (f->x_apart && !s->share.together) move_apart(f->plan, n, f->plan->I, f->x_apart, rows.first * f->steps, s->x);
+    move_apart(f->plan, &s->share, n, f->plan->I, f->x_apart, rows.first * f->steps, s->x);
     for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
         const size_t columns = p->gates * f->plan->H;
         const frnn_range panels = frnn_gate_panels(k, f->plan->H, p->gates, s->share.panels);
@@ -245,8 +248,8 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
         for (; tape->mask ? s.n > 0 : s.step < steps.last; s.step++) {
             if (!tape->mask) list_all(f, &s, frnn_x_at(plan, tape, first, s.step), frnn_at(&f->y, first, s.step));
             if (fused && tape->table) list_table(f, &s);
-            if (f->h_apart && !share.together) move_apart(plan, s.n, plan->H, f->h_apart, first, (const char **)s.h);
-            if (f->x_apart && fused && !tape->mask) move_apart(plan, s.n, plan->I, f->x_apart, first, s.x);
+            move_apart(plan, &share, s.n, plan->H, f->h_apart, first, (const char **)s.h);
+            if (fused && !tape->mask) move_apart(plan, &share, s.n, plan->I, f->x_apart, first, s.x);
             if (recur(f, team, member, &s, cell)) return 1;
             if (!fused && !tape->mask) fetch_next_chunk(f, &s);
             if (share.together) {
