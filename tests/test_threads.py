@@ -16,7 +16,8 @@ from cells import GRU, GRU_RESET_BEFORE, LSTM, SIMPLE_RNN
 import fastrnn
 
 # (B, T, I, H): many rows and few, so that both ways of splitting the work are taken. Rows a multiple of 4096 bytes
-# apart, as the first ones are, are moved unless there are too many threads.
+# apart, as the first ones are, are moved unless there are too many threads. Of the last ones, members share the packing
+# of the weights, too.
 SHAPES = [
     (24, 16, 64, 64),
     (64, 10, 32, 64),
@@ -25,6 +26,7 @@ SHAPES = [
     (2, 8, 100, 300),
     (33, 5, 3, 17),
     (256, 4, 8, 8),
+    (2, 2, 800, 640),
 ]
 
 

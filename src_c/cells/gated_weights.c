@@ -81,8 +81,7 @@ frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, co
     matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
     const frnn_gated_weights w = frnn_gated_weights_in(cell, plan, prepared);
     const frnn_kernels *k = plan->kernels;
-    const double elements = (double)cell->gates * (double)plan->H * (double)(plan->I + plan->H);
-    const frnn_status status = frnn_run(plan, FRNN_WORK_PER_PACKED * elements, prepare_member, &m);
+    const frnn_status status = frnn_run(plan, frnn_packing_work(plan, cell->gates), prepare_member, &m);
     memcpy(w.start, w.together.b, frnn_panels(k, w.together.gates_x * plan->H) * k->panel * k->size);
     k->add(cell->together * plan->H, 1, w.together.b_h, 0, w.start); /* the others come after these */
     return status;

@@ -4,6 +4,8 @@
 
 /* Panels of dz that stay in the second-level cache meanwhile. */
 enum { GROUP = 8 };
+/* Rows of a gradient between two looks at whether to stop, where tokens are few. */
+enum { ROWS_AT_ONCE = 64 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
@@ -116,6 +118,29 @@ static int add_to(frnn_team *team, size_t member, size_t place, const block *b, 
     return 0;
 }
 
+/* Adds one member's rows of a gradient (width, N) = sum of a^T dz over few tokens: nothing of it would be gained in tiles. */
+static int add_few(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
+                   const void *const *dz, char *gradient) {
+    const frnn_outer_sums *s = b->sums;
+    const frnn_kernels *k = s->kernels;
+    const size_t stride = s->part[b->part].stride;
+    const frnn_range rows = frnn_part(width, b->size, place);
+    for (size_t i = rows.first, n; i < rows.last; i += n) {
+        n = frnn_least(rows.last - i, ROWS_AT_ONCE);
+        k->outer_rows(&(frnn_outer){.n = b->n,
+                                    .rows = n,
+                                    .columns = s->N,
+                                    .a_rows = a,
+                                    .a_column = i,
+                                    .b_rows = dz,
+                                    .c = gradient + i * stride * k->size,
+                                    .stride = stride,
+                                    .fresh = b->fresh});
+        if (frnn_worked(team, member, (double)b->n * (double)n * (double)s->N)) return 1;
+    }
+    return 0;
+}
+
 /* Adds one member's panels of the transposed dwx = sum of dz^T x. */
 static int add_across(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
@@ -146,6 +171,12 @@ static void clear(const block *b, size_t width, char *gradient) {
     for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * stride * size, 0, b->sums->N * size);
 }
 
+static int add(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
+               const void *const *dz, char *gradient) {
+    return b->n > 0 && b->n <= FRNN_FEW_OUTER ? add_few(team, member, place, b, width, a, dz, gradient)
+                                              : add_to(team, member, place, b, width, a, gradient);
+}
+
 static int add_block(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *h,
                      const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
@@ -160,9 +191,9 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
         if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s, b->part) + column * k->size);
     }
     if (b->size > 1 && frnn_barrier(team)) return 1;
-    if (to->dwx_t ? add_across(team, member, b, x, dz) : add_to(team, member, b->place, b, s->I, x, to->dwx)) return 1;
+    if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->place, b, s->I, x, dz, to->dwx)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (h && add_to(team, member, b->size - 1 - b->place, b, s->H, h, to->dwh)) return 1;
+    if (h && add(team, member, b->size - 1 - b->place, b, s->H, h, dz, to->dwh)) return 1;
     if (!h) clear(b, s->H, to->dwh);
     return b->size > 1 && frnn_barrier(team);
 }

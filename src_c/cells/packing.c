@@ -5,6 +5,14 @@
 /* As many streams as the processor follows by itself. */
 enum { ROWS_AT_ONCE = 8 };
 
+/* Bytes that weigh as much as a multiply-add. */
+static const double BYTES_PER_WORK = 3;
+
+double frnn_packing_work(const frnn_plan *plan, size_t gates) {
+    const double elements = (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H);
+    return elements * (double)plan->kernels->size / BYTES_PER_WORK;
+}
+
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
                       void *packed) {
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);

@@ -5,8 +5,10 @@
 #include "cells/team.h"
 #include "runtime/sizes.h"
 
-/* Multiply-adds that take as long as packing an element, which has to come from memory and to go there. */
-enum { FRNN_WORK_PER_PACKED = 32 };
+/* What packing all weights weighs when members are called, in multiply-adds. Little enough that only weights which do not
+ * stay in the second-level cache are packed by more than one: the others are still in that of who changed them, and who is
+ * to change them again would have to take back what others have read. */
+double frnn_packing_work(const frnn_plan *plan, size_t gates);
 
 /* packed: a member's part of the panels of the dense K x N matrix w. */
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,

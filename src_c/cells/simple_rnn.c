@@ -77,8 +77,7 @@ frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const
                                     void *prepared) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
     preparation p = {plan, wx, wh, b, weights_in(plan, prepared)};
-    const double elements = (double)plan->H * (double)(plan->I + plan->H);
-    return frnn_run(plan, FRNN_WORK_PER_PACKED * elements, prepare_member, &p);
+    return frnn_run(plan, frnn_packing_work(plan, 1), prepare_member, &p);
 }
 
 /* Whether prepared holds the very bits of b, or zeros for none. */

@@ -62,6 +62,9 @@ typedef struct frnn_outer {
     int fresh;     /* c = a^T b instead */
 } frnn_outer;
 
+/* So few outer products that most of their time goes by in moving c. */
+enum { FRNN_FEW_OUTER = 4 };
+
 /* c += a b^T, each of its elements being a vector, for the lanes of a and b by themselves: they are to be added in the end. a
  * and b are like panels, (rows, panel) and (columns, panel). */
 typedef struct frnn_correlation {
@@ -107,6 +110,8 @@ struct frnn_kernels {
 
     void (*product)(const frnn_product *product);
     void (*outer)(const frnn_outer *outer);
+    /* The same for one to FRNN_FEW_OUTER outer products of any size, row after row of c. a_rows and b_rows are given. */
+    void (*outer_rows)(const frnn_outer *outer);
 
     /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,

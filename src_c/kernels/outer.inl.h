@@ -115,3 +115,48 @@ static void F(outer)(const frnn_outer *g) {
     if (pack) F(pack_tile)(g->n, g->a_rows, g->a_column, g->rows, g->a);
     functions[g->b_rows ? 2 : g->a_rows && !pack ? 1 : 0][narrow][height](g);
 }
+
+FRNN_INLINE void F(outer_rows_of)(const int n, const frnn_outer *g) {
+    const REAL *a[FRNN_FEW_OUTER], *b[FRNN_FEW_OUTER];
+    const VEC zero = V(set1)(0);
+    const size_t whole = g->columns / LANES * LANES, left = g->columns - whole;
+    REAL *c = g->c;
+    FRNN_UNROLL
+    for (int i = 0; i < n; i++) {
+        a[i] = (const REAL *)g->a_rows[i] + g->a_column;
+        b[i] = (const REAL *)g->b_rows[i] + g->b_column;
+    }
+    for (size_t r = 0; r < g->rows; r++, c += g->stride) {
+        VEC s[FRNN_FEW_OUTER];
+        FRNN_UNROLL
+        for (int i = 0; i < n; i++) s[i] = V(set1)(a[i][r]);
+        for (size_t column = 0; column < whole; column += LANES) {
+            VEC sum = zero;
+            FRNN_UNROLL
+            for (int i = 0; i < n; i++) sum = V(fma)(s[i], V(load)(b[i] + column), sum);
+            if (!g->fresh) sum = sum + V(load)(c + column);
+            V(store)(c + column, sum);
+        }
+        if (!left) continue;
+        VEC sum = zero;
+        FRNN_UNROLL
+        for (int i = 0; i < n; i++) sum = V(fma)(s[i], V(load_n)(b[i] + whole, left), sum);
+        if (!g->fresh) sum = sum + V(load_n)(c + whole, left);
+        V(store_n)(c + whole, sum, left);
+    }
+}
+
+/* clang-format off */
+#define FRNN_OUTER_ROWS(n, unused) \
+    static __attribute__((noinline)) void F(outer_rows_of_##n)(const frnn_outer *g) { F(outer_rows_of)(n, g); }
+#define FRNN_OUTER_ROWS_ENTRY(n, unused) [n] = F(outer_rows_of_##n),
+FRNN_UP_TO(4)(FRNN_OUTER_ROWS, )
+static void F(outer_rows)(const frnn_outer *g) {
+    typedef void (*const function)(const frnn_outer *);
+    static function functions[] = {FRNN_UP_TO(4)(FRNN_OUTER_ROWS_ENTRY, )};
+    assert(g->n >= 1 && g->n <= FRNN_FEW_OUTER);
+    functions[g->n](g);
+}
+#undef FRNN_OUTER_ROWS
+#undef FRNN_OUTER_ROWS_ENTRY
+/* clang-format on */

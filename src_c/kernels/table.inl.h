@@ -32,6 +32,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .tile = ROWS,
     .product = F(product),
     .outer = F(outer),
+    .outer_rows = F(outer_rows),
     .pack = F(pack),
     .transpose = F(transpose),
     .turn = F(turn),
