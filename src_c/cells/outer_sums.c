@@ -2,14 +2,15 @@
 
 #include <string.h>
 
-/* Panels of dz that stay in the second-level cache meanwhile. */
-enum { GROUP = 8 };
+/* Panels of dz that stay in the second-level cache meanwhile; and so few that a packed copy of x or h does not pay. */
+enum { GROUP = 8, FEW_PANELS = 2 };
 /* Rows of a gradient between two looks at whether to stop, where tokens are few. */
 enum { ROWS_AT_ONCE = 64 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
-static size_t tile_bytes(const frnn_kernels *k) { return FRNN_MOST_BLOCK * k->tile * k->size; }
+/* A member's packed tiles of a block of tokens. */
+static size_t strip_bytes(const frnn_kernels *k) { return k->strip * (FRNN_MOST_BLOCK + 1) * k->tile * k->size; }
 
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, size_t I, size_t H, size_t N,
                                         size_t stride, void *dwx, void *dwh, void *db, void *db_h, int accumulate,
@@ -20,7 +21,7 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, siz
     const int across = N <= k->tile && I >= k->panel;
     frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
     s.db = db, s.db_h = db_h, s.accumulate = accumulate, s.parts = parts;
-    s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), tile_bytes(k)), 1);
+    s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), strip_bytes(k)), 1);
     for (size_t i = 0; i < parts; i++) {
         struct frnn_sums_of_part *part = &s.part[i];
         part->stride = i ? N : stride;
@@ -87,58 +88,102 @@ typedef struct block {
     size_t size, place; /* how many members share it, and which of them this one is */
 } block;
 
-/* Adds share `place` of the tiles of a gradient (width, N) = sum of a^T dz. */
-static int add_to(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
-                  char *gradient) {
+/* A gradient (width, N) = sum of a^T dz. */
+typedef struct gradient {
+    size_t width;
+    const void *const *a;
+    char *first;
+} gradient;
+
+/* Adds one tile of it and one panel, with a packed or to be packed. */
+static int add_tile(frnn_team *team, size_t member, const block *b, const gradient *g, size_t tile, size_t panel,
+                    const void *const *rows, char *packed, int keep) {
     const frnn_outer_sums *s = b->sums;
     const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
-    const size_t panels = frnn_panels(k, s->N), height = tiles_of(k, width);
+    const size_t i = tile * k->tile, j = panel * k->panel;
+    k->outer(&(frnn_outer){.n = b->n,
+                           .rows = frnn_least(k->tile, g->width - i),
+                           .columns = frnn_least(k->panel, s->N - j),
+                           .a_rows = rows,
+                           .a_column = i,
+                           .a = packed,
+                           .keep = keep,
+                           .b = to->dz_panels + j * b->n * k->size,
+                           .c = g->first + (i * to->stride + j) * k->size,
+                           .stride = to->stride,
+                           .fresh = b->fresh});
+    return frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel);
+}
+
+/* Adds share `place` of the tiles, each of them packed on the way through its first panel, if more than two need it. */
+static int add_tiles(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
+    const frnn_kernels *k = b->sums->kernels;
+    const size_t panels = frnn_panels(k, b->sums->N), height = tiles_of(k, g->width);
+    char *const packed = b->sums->tiles + member * strip_bytes(k);
     for (size_t first = 0; first < panels; first += GROUP) {
         const size_t group = frnn_least(panels - first, GROUP);
         const frnn_range units = frnn_part(height * group, b->size, place);
         for (size_t unit = units.first; unit < units.last; unit++) {
-            const size_t i = unit / group * k->tile, j = (first + unit % group) * k->panel;
-            /* Elements that more tiles need than the next are worth a packed copy. */
-            const int begins = unit == units.first || unit % group == 0, few = group <= 2;
-            k->outer(&(frnn_outer){.n = b->n,
-                                   .rows = frnn_least(k->tile, width - i),
-                                   .columns = frnn_least(k->panel, s->N - j),
-                                   .a_rows = begins || few ? a : NULL,
-                                   .a_column = i,
-                                   .a = s->tiles + member * tile_bytes(k),
-                                   .keep = !few && unit + 1 < units.last && (unit + 1) % group != 0,
-                                   .b = to->dz_panels + j * b->n * k->size,
-                                   .c = gradient + (i * to->stride + j) * k->size,
-                                   .stride = to->stride,
-                                   .fresh = b->fresh});
-            if (frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel)) return 1;
+            const int begins = unit == units.first || unit % group == 0, few = group <= FEW_PANELS;
+            const int keep = !few && unit + 1 < units.last && (unit + 1) % group != 0;
+            if (add_tile(team, member, b, g, unit / group, first + unit % group, begins || few ? g->a : NULL, packed, keep))
+                return 1;
         }
     }
     return 0;
 }
 
-/* Adds one member's rows of a gradient (width, N) = sum of a^T dz over few tokens: nothing of it would be gained in tiles. */
-static int add_few(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
-                   const void *const *dz, char *gradient) {
+/* The same with some tiles packed beforehand: then every line of a's rows is read once. */
+static int add_strips(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
+    const frnn_kernels *k = b->sums->kernels;
+    const size_t panels = frnn_panels(k, b->sums->N), packed_tile = (b->n + 1) * k->tile * k->size;
+    char *const packed = b->sums->tiles + member * strip_bytes(k);
+    const frnn_range units = frnn_part(tiles_of(k, g->width) * panels, b->size, place);
+    const size_t end = (units.last + panels - 1) / panels;
+    for (size_t strip = units.first / panels, next; strip < end; strip = next) {
+        next = frnn_least(strip + k->strip, end);
+        k->pack_tiles(b->n, g->a, strip * k->tile, frnn_least(next * k->tile, g->width), g->width, packed);
+        for (size_t first = 0; first < panels; first += GROUP)
+            for (size_t tile = strip; tile < next; tile++) {
+                const size_t unit = tile * panels; /* and those of its other panels follow */
+                const size_t last = frnn_least(frnn_least(first + GROUP, panels), units.last - unit);
+                size_t panel = frnn_most(first, frnn_most(unit, units.first) - unit);
+                for (; panel < last; panel++)
+                    if (add_tile(team, member, b, g, tile, panel, NULL, packed + (tile - strip) * packed_tile, 0)) return 1;
+            }
+    }
+    return 0;
+}
+
+/* Its share of the rows, for few tokens: nothing would be gained in tiles. */
+static int add_rows(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g,
+                    const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
     const size_t stride = s->part[b->part].stride;
-    const frnn_range rows = frnn_part(width, b->size, place);
+    const frnn_range rows = frnn_part(g->width, b->size, place);
     for (size_t i = rows.first, n; i < rows.last; i += n) {
         n = frnn_least(rows.last - i, ROWS_AT_ONCE);
         k->outer_rows(&(frnn_outer){.n = b->n,
                                     .rows = n,
                                     .columns = s->N,
-                                    .a_rows = a,
+                                    .a_rows = g->a,
                                     .a_column = i,
                                     .b_rows = dz,
-                                    .c = gradient + i * stride * k->size,
+                                    .c = g->first + i * stride * k->size,
                                     .stride = stride,
                                     .fresh = b->fresh});
         if (frnn_worked(team, member, (double)b->n * (double)n * (double)s->N)) return 1;
     }
     return 0;
+}
+
+static int add(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g, const void *const *dz) {
+    const frnn_kernels *k = b->sums->kernels;
+    if (b->n > 0 && b->n <= FRNN_FEW_OUTER) return add_rows(team, member, place, b, g, dz);
+    const int strips = k->strip > 1 && frnn_panels(k, b->sums->N) > FEW_PANELS;
+    return (strips ? add_strips : add_tiles)(team, member, place, b, g);
 }
 
 /* Adds one member's panels of the transposed dwx = sum of dz^T x. */
@@ -152,7 +197,7 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
                                .rows = s->N,
                                .columns = frnn_least(k->panel, s->I - j),
                                .a_rows = panel == panels.first ? dz : NULL,
-                               .a = s->tiles + member * tile_bytes(k),
+                               .a = s->tiles + member * strip_bytes(k),
                                .keep = 1,
                                .b_rows = x,
                                .b_column = j,
@@ -171,12 +216,6 @@ static void clear(const block *b, size_t width, char *gradient) {
     for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * stride * size, 0, b->sums->N * size);
 }
 
-static int add(frnn_team *team, size_t member, size_t place, const block *b, size_t width, const void *const *a,
-               const void *const *dz, char *gradient) {
-    return b->n > 0 && b->n <= FRNN_FEW_OUTER ? add_few(team, member, place, b, width, a, dz, gradient)
-                                              : add_to(team, member, place, b, width, a, gradient);
-}
-
 static int add_block(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *h,
                      const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
@@ -191,9 +230,10 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
         if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s, b->part) + column * k->size);
     }
     if (b->size > 1 && frnn_barrier(team)) return 1;
-    if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->place, b, s->I, x, dz, to->dwx)) return 1;
+    const gradient dwx = {s->I, x, to->dwx}, dwh = {s->H, h, to->dwh};
+    if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->place, b, &dwx, dz)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (h && add(team, member, b->size - 1 - b->place, b, s->H, h, dz, to->dwh)) return 1;
+    if (h && add(team, member, b->size - 1 - b->place, b, &dwh, dz)) return 1;
     if (!h) clear(b, s->H, to->dwh);
     return b->size > 1 && frnn_barrier(team);
 }

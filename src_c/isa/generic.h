@@ -17,10 +17,13 @@
  *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
- * rows, a tile is twice or four times as wide); and for the activations AT_ONCE_T (vectors that go through them side by
- * side). Vectors support + - * / as C expressions. */
+ * rows, a tile is twice or four times as wide), STRIP_T (tiles that are packed together); and for the activations AT_ONCE_T
+ * (vectors that go through them side by side). Vectors support + - * / as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
+
+/* Compiled for size, a compiler would call these words. And in a loop over the lanes gcc does not see that all get the same. */
+#define WORD static inline __attribute__((always_inline))
 
 /* clang-format off */
 #define GENERIC_VOCABULARY(T, REAL, INT, MOST, COUNT, MANTISSA, ROOT) \
@@ -28,37 +31,37 @@
     typedef INT v_int_##T __attribute__((vector_size(16))); \
     typedef u##INT v_bits_##T __attribute__((vector_size(16))); \
     enum { LANES_##T = COUNT }; \
-    static inline v_##T v_load_##T(const REAL *p) { v_##T a; memcpy(&a, p, sizeof a); return a; } \
-    static inline void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
-    static inline v_##T v_set1_##T(REAL s) { v_##T a; for (int i = 0; i < COUNT; i++) a[i] = s; return a; } \
-    static inline v_##T v_load_n_##T(const REAL *p, size_t n) { \
+    WORD v_##T v_load_##T(const REAL *p) { v_##T a; memcpy(&a, p, sizeof a); return a; } \
+    WORD void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
+    WORD v_##T v_set1_##T(REAL s) { return s - (v_##T){0}; } \
+    WORD v_##T v_load_n_##T(const REAL *p, size_t n) { \
         v_##T a = {0}; \
         for (size_t i = 0; i < n; i++) a[i] = p[i]; \
         return a; \
     } \
-    static inline void v_store_n_##T(REAL *p, v_##T a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = a[i]; } \
-    static inline v_##T v_fma_##T(v_##T a, v_##T b, v_##T c) { return a * b + c; } \
-    static inline v_##T v_choose_##T(v_int_##T mask, v_##T a, v_##T b) { \
+    WORD void v_store_n_##T(REAL *p, v_##T a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = a[i]; } \
+    WORD v_##T v_fma_##T(v_##T a, v_##T b, v_##T c) { return a * b + c; } \
+    WORD v_##T v_choose_##T(v_int_##T mask, v_##T a, v_##T b) { \
         return (v_##T)((mask & (v_int_##T)a) | (~mask & (v_int_##T)b)); \
     } \
-    static inline v_##T v_min_##T(v_##T a, v_##T b) { return v_choose_##T(a < b, a, b); } \
-    static inline v_##T v_max_##T(v_##T a, v_##T b) { return v_choose_##T(a > b, a, b); } \
-    static inline v_##T v_sqrt_##T(v_##T a) { for (int i = 0; i < COUNT; i++) a[i] = ROOT(a[i]); return a; } \
-    static inline v_##T v_abs_##T(v_##T a) { return (v_##T)((v_int_##T)a & MOST); } \
-    static inline v_##T v_sign_##T(v_##T a, v_##T s) { \
+    WORD v_##T v_min_##T(v_##T a, v_##T b) { return v_choose_##T(a < b, a, b); } \
+    WORD v_##T v_max_##T(v_##T a, v_##T b) { return v_choose_##T(a > b, a, b); } \
+    WORD v_##T v_sqrt_##T(v_##T a) { for (int i = 0; i < COUNT; i++) a[i] = ROOT(a[i]); return a; } \
+    WORD v_##T v_abs_##T(v_##T a) { return (v_##T)((v_int_##T)a & MOST); } \
+    WORD v_##T v_sign_##T(v_##T a, v_##T s) { \
         return (v_##T)(((v_int_##T)a & MOST) | ((v_int_##T)s & ~MOST)); \
     } \
-    static inline v_##T v_shift_##T(v_##T a, v_##T n) { return (v_##T)((v_bits_##T)a + ((v_bits_##T)n << MANTISSA)); } \
-    static inline v_##T v_fnma_##T(v_##T a, v_##T b, v_##T c) { return c - a * b; } \
-    static inline v_##T v_positive_##T(v_##T a, v_##T b) { \
+    WORD v_##T v_shift_##T(v_##T a, v_##T n) { return (v_##T)((v_bits_##T)a + ((v_bits_##T)n << MANTISSA)); } \
+    WORD v_##T v_fnma_##T(v_##T a, v_##T b, v_##T c) { return c - a * b; } \
+    WORD v_##T v_positive_##T(v_##T a, v_##T b) { \
         return (v_##T)((v_int_##T)(a > 0) & (v_int_##T)b); \
     } \
-    static inline v_##T v_repeat_##T(const REAL *p, int n) { \
+    WORD v_##T v_repeat_##T(const REAL *p, int n) { \
         v_##T a; \
         for (int i = 0; i < COUNT; i++) a[i] = p[i % n]; \
         return a; \
     } \
-    static inline v_##T v_fold_##T(v_##T a) { \
+    WORD v_##T v_fold_##T(v_##T a) { \
         for (int i = 0; i < COUNT / 2; i++) a[i] = a[2 * i] + a[2 * i + 1]; \
         return a; \
     }
@@ -67,21 +70,25 @@
 GENERIC_VOCABULARY(f32, float, int32_t, INT32_MAX, 4, 23, __builtin_sqrtf)
 GENERIC_VOCABULARY(f64, double, int64_t, INT64_MAX, 2, 52, __builtin_sqrt)
 
-static inline v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return (v_f32){a[0], b[0], a[1], b[1]}; }
-static inline v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return (v_f32){a[2], b[2], a[3], b[3]}; }
+WORD v_f32 v_zip_low_f32(v_f32 a, v_f32 b) { return (v_f32){a[0], b[0], a[1], b[1]}; }
+WORD v_f32 v_zip_high_f32(v_f32 a, v_f32 b) { return (v_f32){a[2], b[2], a[3], b[3]}; }
 
-static inline v_f64 v_zip_low_f64(v_f64 a, v_f64 b) { return (v_f64){a[0], b[0]}; }
-static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
+WORD v_f64 v_zip_low_f64(v_f64 a, v_f64 b) { return (v_f64){a[0], b[0]}; }
+WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
+
+#undef WORD
 
 #define ROWS_f32 4
 #define VECTORS_f32 2
 #define ROWS_2X_f32 2
 #define ROWS_4X_f32 1
+#define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 4
 #define VECTORS_f64 2
 #define ROWS_2X_f64 2
 #define ROWS_4X_f64 1
+#define STRIP_f64 8
 #define AT_ONCE_f64 4
 
 #endif

@@ -26,7 +26,7 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
         for (int i = 0; i < 3; i++) {
             const struct frnn_ahead_rows *rows = &ahead->rows[i];
             const char *from = rows->first + (ptrdiff_t)ahead->row * rows->stride;
-            for (size_t j = 0; j < rows->bytes; j += 64) __builtin_prefetch(from + j, 0, 3);
+            for (size_t j = 0; j < rows->bytes; j += FRNN_LINE) __builtin_prefetch(from + j, 0, 3);
         }
 }
 
@@ -81,8 +81,8 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
                 for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
             }
             FRNN_UNROLL
-            for (int v = 0; v < vectors && vectors <= VECTORS; v++)
-                __builtin_prefetch((const REAL *)((uintptr_t)b + ahead) + v * LANES);
+            for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors <= VECTORS; i += FRNN_LINE)
+                __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
             b += PANEL;
         }
     }

@@ -107,11 +107,15 @@ struct frnn_kernels {
     size_t lanes; /* elements of a vector */
     size_t panel; /* columns of a packed panel */
     size_t tile;  /* rows of a register tile */
+    size_t strip; /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
 
     void (*product)(const frnn_product *product);
     void (*outer)(const frnn_outer *outer);
     /* The same for one to FRNN_FEW_OUTER outer products of any size, row after row of c. a_rows and b_rows are given. */
     void (*outer_rows)(const frnn_outer *outer);
+    /* Columns first <= i < end of n rows as tiles (n, tile), one after the other with room for n + 1 rows each; `columns` is how
+     * many the rows have. Missing ones of the last tile are zeros. */
+    void (*pack_tiles)(size_t n, const void *const *rows, size_t first, size_t end, size_t columns, void *packed);
 
     /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,

@@ -13,7 +13,7 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
     const size_t last = g->columns - (size_t)(vectors - 1) * LANES; /* elements of the last vector */
     if (!g->fresh) /* c, which is wanted at the end, comes from far away */
         for (size_t r = 0; r < g->rows; r++)
-            for (size_t i = 0; i < g->columns; i += 64 / sizeof(REAL))
+            for (size_t i = 0; i < g->columns; i += FRNN_LINE / sizeof(REAL))
                 __builtin_prefetch((const REAL *)g->c + r * g->stride + i, 1);
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -88,6 +88,26 @@ FRNN_OUTERS(b_in_rows, 0, 1, VECTORS)
 FRNN_OUTERS(b_in_rows_narrow, 0, 1, 1)
 #undef FRNN_OUTER
 #undef FRNN_OUTERS
+
+/* Several tiles at a time, for a line of memory holds parts of more than one. What a vector stores beyond a row of a tile is
+ * written over by the next row, and after the last one there is room for it. */
+static void F(pack_tiles)(size_t n, const void *const *rows, size_t first, size_t end, size_t columns, void *packed) {
+    enum { WIDTH = (ROWS + LANES - 1) / LANES * LANES, AHEAD = 8 };
+    for (size_t i = 0; i < n; i++) {
+        const REAL *from = rows[i];
+        REAL *to = (REAL *)packed + i * ROWS;
+        for (size_t column = first; i + AHEAD < n && column < end; column += FRNN_LINE / sizeof(REAL))
+            __builtin_prefetch((const REAL *)rows[i + AHEAD] + column);
+        for (size_t column = first; column < end; column += ROWS, to += (n + 1) * ROWS) {
+            if (column + WIDTH <= columns) {
+                FRNN_UNROLL
+                for (size_t v = 0; v < WIDTH; v += LANES) V(store)(to + v, V(load)(from + column + v));
+            } else {
+                for (size_t r = 0; r < ROWS; r++) to[r] = column + r < columns ? from[column + r] : 0;
+            }
+        }
+    }
+}
 
 /* Some columns of n rows as a packed tile, padded with zeros. */
 static void F(pack_tile)(size_t n, const void *const *rows, size_t column, size_t width, REAL *packed) {
