@@ -127,7 +127,8 @@ static int add_tiles(frnn_team *team, size_t member, size_t place, const block *
         for (size_t unit = units.first; unit < units.last; unit++) {
             const int begins = unit == units.first || unit % group == 0, few = group <= FEW_PANELS;
             const int keep = !few && unit + 1 < units.last && (unit + 1) % group != 0;
-            if (add_tile(team, member, b, g, unit / group, first + unit % group, begins || few ? g->a : NULL, packed, keep))
+            if (add_tile(team, member, b, g, unit / group, first + unit % group, begins || few ? g->a : NULL, packed,
+                         keep))
                 return 1;
         }
     }
@@ -150,7 +151,8 @@ static int add_strips(frnn_team *team, size_t member, size_t place, const block 
                 const size_t last = frnn_least(frnn_least(first + GROUP, panels), units.last - unit);
                 size_t panel = frnn_most(first, frnn_most(unit, units.first) - unit);
                 for (; panel < last; panel++)
-                    if (add_tile(team, member, b, g, tile, panel, NULL, packed + (tile - strip) * packed_tile, 0)) return 1;
+                    if (add_tile(team, member, b, g, tile, panel, NULL, packed + (tile - strip) * packed_tile, 0))
+                        return 1;
             }
     }
     return 0;
