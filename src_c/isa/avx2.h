@@ -82,17 +82,20 @@ static inline v_f64 v_repeat_f64(const double *p, int n) {
 }
 static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_hadd_pd(a, a), 0x08); }
 
-/* 6 x 2 accumulators, 2 weight vectors and a broadcast fit 16 registers. A row of a tile is three eighths of a line. */
+/* 6 x 2 accumulators, 2 weight vectors and a broadcast fit 16 registers. A row of a tile is three eighths of a line.
+ * A single vector leaves room for 8 rows, as many as two pipes of latency four need. */
 #define ROWS_f32 6
 #define VECTORS_f32 2
 #define ROWS_2X_f32 3
 #define ROWS_4X_f32 1
+#define ROWS_0X_f32 8
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 6
 #define VECTORS_f64 2
 #define ROWS_2X_f64 3
 #define ROWS_4X_f64 1
+#define ROWS_0X_f64 8
 #define STRIP_f64 4
 #define AT_ONCE_f64 4
 

@@ -16,9 +16,10 @@
  *   v_repeat(p, n)             p0 ... p(n-1) p0 ...: n is a constant, 2, or 4 if there are so many lanes
  *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
  *   v_positive(a, b)           lanes of b where a > 0, else 0
- * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_2X_T and ROWS_4X_T (up to so many
- * rows, a tile is twice or four times as wide), STRIP_T (tiles that are packed together); and for the activations AT_ONCE_T
- * (vectors that go through them side by side). Vectors support + - * / as C expressions. */
+ * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_0X_T (rows of one with a single vector,
+ * not fewer), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is twice or four times as wide), STRIP_T (tiles that are
+ * packed together); and for the activations AT_ONCE_T (vectors that go through them side by side). Vectors support + - * /
+ * as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
 
@@ -82,12 +83,14 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define VECTORS_f32 2
 #define ROWS_2X_f32 2
 #define ROWS_4X_f32 1
+#define ROWS_0X_f32 4
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 4
 #define VECTORS_f64 2
 #define ROWS_2X_f64 2
 #define ROWS_4X_f64 1
+#define ROWS_0X_f64 4
 #define STRIP_f64 8
 #define AT_ONCE_f64 4
 

@@ -76,12 +76,14 @@ static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 #define VECTORS_f32 2
 #define ROWS_2X_f32 5
 #define ROWS_4X_f32 2
+#define ROWS_0X_f32 8
 #define STRIP_f32 1
 #define AT_ONCE_f32 4
 #define ROWS_f64 8
 #define VECTORS_f64 2
 #define ROWS_2X_f64 5
 #define ROWS_4X_f64 2
+#define ROWS_0X_f64 8
 #define STRIP_f64 1
 #define AT_ONCE_f64 4
 

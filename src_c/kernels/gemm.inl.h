@@ -39,7 +39,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
     const void *const volatile *from = (g->starts ? g->starts : (const void *const *)g->c) + row;
-    VEC acc[ROWS][FRNN_MOST_VECTORS];
+    VEC acc[F(ROWS_0X)][FRNN_MOST_VECTORS];
     const size_t column = panel * PANEL;
     /* Elements that exist in the tile's last vector; the ones before it are whole. */
     const size_t end = g->N - column - (size_t)(vectors - 1) * LANES;
@@ -60,7 +60,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     }
     for (const frnn_term *t = g->term; t < g->term + 2; t++) {
         if (t->K == 0) continue;
-        const REAL *a[ROWS], *volatile beyond[ROWS];
+        const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
         const size_t K = t->K, panel_size = K * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
         const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K) : F(ROWS_AHEAD) * PANEL * sizeof(REAL);
@@ -81,7 +81,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
                 for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
             }
             FRNN_UNROLL
-            for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors <= VECTORS; i += FRNN_LINE)
+            for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors == VECTORS; i += FRNN_LINE)
                 __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
             b += PANEL;
         }
@@ -105,12 +105,12 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
         F(tile)(rows, panels ? panels * VECTORS : 1, panels == 1, g, row, panel); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
-FRNN_UP_TO(ROWS)(FRNN_TILE, 0)
+FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
 FRNN_UP_TO(ROWS)(FRNN_TILE, 1)
 FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE, 2)
 FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE, 4)
 typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel);
-static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 0)};
+static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
 static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
@@ -155,14 +155,15 @@ enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 /* Panel by panel: each comes from its cache once for all rows. */
 static void F(panels)(const frnn_product *g) {
     size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) ? 2 : 1; /* panels of a tile */
-    /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
-    const size_t tiles = (g->rows + ROWS - 1) / ROWS, height = tiles ? g->rows / tiles : 0;
-    const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
-    size_t activated = g->first * PANEL;            /* columns before this one are done */
+    size_t activated = g->first * PANEL;                                      /* columns before this one are done */
     for (size_t panel = g->first; panel < g->last; panel += width) {
         const size_t left = g->N - panel * PANEL;
         /* Every vector of a tile but the last must be whole. */
         while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
+        /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
+        const size_t most = left <= LANES ? F(ROWS_0X) : ROWS;
+        const size_t tiles = (g->rows + most - 1) / most, height = tiles ? g->rows / tiles : 0;
+        const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
                                  : width == 4  ? F(tiles_x4)
                                  : width == 2  ? F(tiles_x2)
