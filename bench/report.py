@@ -1,7 +1,7 @@
 """Make RESULTS.md, its pictures and the README's figure from what `python -m bench.measure` has kept.
 
-python -m bench.report                   # from bench/results
-python -m bench.report --results DIR --out DIR
+python -m bench.report                                            # from bench/results
+python -m bench.report --results DIR/results --out DIR            # of another machine; bench/zen3 is one
 """
 
 import argparse
@@ -35,7 +35,7 @@ Measured on {machine} on {date} by `python -m bench.measure`, in float32 unless 
 | versions | {versions} |
 
 {verdict}
-"""
+{others}"""
 
 METHOD = """\
 ## Method
@@ -223,14 +223,21 @@ def threads_of(name: str) -> int:
     return int(name.split("-")[1])
 
 
-def results(runs: dict[str, tuple[dict[str, Any], list[Row]]]) -> str:
+def other_machines(home: Path) -> str:
+    """Link to the results of other machines, in folders of their own, if there are any."""
+    files = sorted(home.glob("*/results/rnn.json"))
+    links = [f"[{load(file)[0]['machine']}]({file.parent.parent.name}/RESULTS.md)" for file in files]
+    return f"\nMeasured elsewhere: {', '.join(links)}.\n" if links else ""
+
+
+def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "") -> str:
     """Return the text of RESULTS.md. What was not measured is not in it."""
     about, rnn = runs["rnn"]
     versions = ", ".join(f"{PEERS[p][1]} {v}" for p, v in about["versions"].items())
     more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
     verdicts = "\n".join(verdict(runs[name][1], runs[name][0]["threads"]) for name in ("rnn", *more))
     parts = [
-        HEAD.format(**{**about, "machine": about["machine"], "versions": versions, "verdict": verdicts}),
+        HEAD.format(**{**about, "versions": versions, "verdict": verdicts, "others": others}),
         "![How many times as long as fastrnn the others take](results/rivals.svg)\n",
     ]
     if "peak" in runs:
@@ -361,7 +368,7 @@ def main() -> None:
     folder = arguments.out or HERE
     (folder / "results").mkdir(parents=True, exist_ok=True)
     draw(runs, folder / "results", f".{arguments.format}")
-    (folder / "RESULTS.md").write_text(results(runs), encoding="utf-8")
+    (folder / "RESULTS.md").write_text(results(runs, other_machines(folder)), encoding="utf-8")
     if not arguments.out:
         README.write_text(with_speed(README.read_text(encoding="utf-8"), readme(runs)), encoding="utf-8")
 

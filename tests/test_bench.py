@@ -192,10 +192,14 @@ def test_durations_have_three_digits(seconds, text):
 
 
 def test_what_is_written_is_what_was_measured():
-    """README.md and RESULTS.md are what `python -m bench.report` makes of bench/results."""
+    """README.md and every machine's RESULTS.md are what `python -m bench.report` makes of the results beside them."""
     report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
-    runs = report.read(Path(report.HERE, "results"))
-    assert Path(report.HERE, "RESULTS.md").read_text(encoding="utf-8") == report.results(runs)
+    folders = [file.parent.parent for file in report.HERE.glob("**/results/rnn.json")]
+    assert report.HERE in folders
+    for folder in folders:
+        text = report.results(report.read(folder / "results"), report.other_machines(folder))
+        assert (folder / "RESULTS.md").read_text(encoding="utf-8") == text
+    runs = report.read(report.HERE / "results")
     readme = report.README.read_text(encoding="utf-8")
     assert readme == report.with_speed(readme, report.readme(runs))
     assert report.readme(runs) in readme

@@ -18,7 +18,7 @@ ROWS = range(1, 31)
 
 
 def check(cell, B, T, I, H, dtype, *, activation="tanh", use_bias=True, masked=False, need_dx=True, **flags):
-    """One forward and backward pass between guards, against the equations."""
+    """One forward and backward pass between guards on every instruction set, against the equations."""
     rng = np.random.default_rng([B, T, I, H])
     x, weights = rng.normal(size=(B, T, I)).astype(dtype), random_weights(rng, I, H, use_bias, dtype, cell)
     arguments = {
@@ -34,15 +34,28 @@ def check(cell, B, T, I, H, dtype, *, activation="tanh", use_bias=True, masked=F
     dstate = random_state(rng, B, H, dtype, cell) if rng.random() < 0.5 else None
     want = cell.reference(x, *weights, **arguments)
 
-    guard = Bytes()
-    y, h_last, call = core_calls.forward(guard, cell, x, weights, **arguments)
-    assert_output(y, want)
-    assert_state(h_last, want)
-    _, without_y, _ = core_calls.forward(guard, cell, x, weights, **arguments, keep_y=False)
-    np.testing.assert_array_equal(without_y, h_last)
+    for isa in _core.isas():  # in here, for the equations and their tolerances take longest
+        _core.set_isa(isa)
+        try:
+            guard = Bytes()
+            y, h_last, call = core_calls.forward(guard, cell, x, weights, **arguments)
+            assert_output(y, want)
+            assert_state(h_last, want)
+            _, without_y, _ = core_calls.forward(guard, cell, x, weights, **arguments, keep_y=False)
+            np.testing.assert_array_equal(without_y, h_last)
 
-    got = core_calls.backward(guard, cell, call, dy, dstate, need_dx, use_bias)
-    assert_gradients((got[0], got[1], got[2:]), want, dy, dstate)
+            got = core_calls.backward(guard, cell, call, dy, dstate, need_dx, use_bias)
+            assert_gradients((got[0], got[1], got[2:]), want, dy, dstate)
+        except Exception as error:
+            error.add_note(f"on {isa}")
+            raise
+
+
+@pytest.fixture(autouse=True)
+def _same_isa_afterwards():
+    before = _core.get_isa()
+    yield
+    _core.set_isa(before)
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -56,24 +69,24 @@ def some(cell, sizes, shift):
 
 
 @pytest.mark.parametrize("rows", [1, 4, 15, 30])
-def test_every_number_of_units(cell, isa, dtype, rows):
+def test_every_number_of_units(cell, dtype, rows):
     for H in some(cell, UNITS, rows + 3 * (dtype is np.float64)):
         check(cell, rows, 3, 1 + H * 7 % 40, H, dtype)
 
 
 @pytest.mark.parametrize("units", [1, 8, 17, 33, 64])
-def test_every_number_of_rows(cell, isa, dtype, units):
+def test_every_number_of_rows(cell, dtype, units):
     for B in some(cell, ROWS, units + 3 * (dtype is np.float64)):
         check(cell, B, 3, 1 + B * 11 % 37, units, dtype)
 
 
-def test_every_number_of_inputs(cell, isa, dtype):
+def test_every_number_of_inputs(cell, dtype):
     for I in some(cell, UNITS, 2 * (dtype is np.float64)):
         check(cell, 5, 2, I, 1 + I * 3 % 29, dtype)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_flags(cell, isa, dtype, activation):
+def test_flags(cell, dtype, activation):
     for seed in some(cell, range(24), ACTIVATIONS.index(activation)):
         flags = {name: bool(seed >> bit & 1) for bit, name in enumerate(["go_backwards", "zero_output_for_mask"])}
         check(
@@ -92,13 +105,13 @@ def test_flags(cell, isa, dtype, activation):
 
 
 @pytest.mark.parametrize(("B", "T", "I", "H"), [(3, 4, 300, 9), (33, 3, 5, 200), (2, 3, 257, 257), (70, 2, 31, 70)])
-def test_sizes_beyond_a_block(cell, isa, dtype, B, T, I, H):
+def test_sizes_beyond_a_block(cell, dtype, B, T, I, H):
     check(cell, B, T, I, H, dtype, masked=True)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("B", "T", "I", "H"), [(3, 2500, 2, 5), (17, 90, 20, 70), (40, 30, 3, 130), (1, 400, 70, 3)])
-def test_many_steps(cell, isa, dtype, masked, B, T, I, H):
+def test_many_steps(cell, dtype, masked, B, T, I, H):
     """More than a chunk of time; whatever is kept from one to the next is kept right."""
     if cell.gates > 1:  # as many chunks, for what they keep is more
         T //= 4
@@ -214,16 +227,12 @@ def test_an_unknown_set_is_refused_and_nothing_changes():
 
 def test_weights_keep_the_set_that_packed_them(cell):
     """Prepared weights belong to their kernels, also after the default has changed."""
-    before = _core.get_isa()
     weights = random_weights(np.random.default_rng(0), 3, 5, cell=cell)
-    try:
-        prepared = []
-        for name in _core.isas():
-            _core.set_isa(name)
-            prepared.append(cell.pack(*weights))
-        assert [p.isa for p in prepared] == list(_core.isas())
-    finally:
-        _core.set_isa(before)
+    prepared = []
+    for name in _core.isas():
+        _core.set_isa(name)
+        prepared.append(cell.pack(*weights))
+    assert [p.isa for p in prepared] == list(_core.isas())
     for p in prepared:
         assert (p.inputs, p.units, p.dtype) == (3, 5, "float32")
         last = [np.empty((2, 5), np.float32) for _ in range(cell.states)]

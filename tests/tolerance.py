@@ -76,6 +76,14 @@ def _copies(r: Recurrence, dtype) -> Recurrence:
     return kept[dtype]
 
 
+def _gradients(r: Recurrence, dy, dstate):
+    """`r.gradients(dy, dstate)`; the latest is kept with the call: not every instruction set need compute it."""
+    kept = r.__dict__.get("latest_gradients")
+    if kept is None or kept[0] is not dy or kept[1] is not dstate:
+        kept = r.__dict__["latest_gradients"] = dy, dstate, r.gradients(dy, dstate)
+    return kept[2]
+
+
 def _tolerance(copies, exact):
     """From the scatter of an array's elements, of which none counts for less than the mean of its row."""
     squared = np.square(copies - exact)
@@ -103,7 +111,7 @@ def state_tolerance(r: Recurrence, dtype=np.float32):
 
 def gradient_tolerances(r: Recurrence, dy=None, dstate=None, dtype=np.float32):
     """For `r.gradients(dy, dstate)`, in the form of its answer: dx, dinitial_state, [dkernel, ...]."""
-    (dx, dh0, weights), copies = r.gradients(dy, dstate), _copies(r, dtype).gradients(dy, dstate)
+    (dx, dh0, weights), copies = _gradients(r, dy, dstate), _gradients(_copies(r, dtype), dy, dstate)
     per_weight = [_tolerance(c, w) for c, w in zip(copies[2], weights, strict=True)]
     return _tolerance(copies[0], dx), _tolerance(copies[1], dh0), per_weight
 
@@ -150,7 +158,7 @@ def assert_state(got, r: Recurrence) -> None:
 def assert_gradients(got, r: Recurrence, dy=None, dstate=None) -> None:
     """What a backward call gave: (dx or None, dinitial_state, [dkernel, ...])."""
     got = (got[0], np.asarray(got[1]), got[2])
-    wants, dtype = r.gradients(dy, dstate), got[1].dtype
+    wants, dtype = _gradients(r, dy, dstate), got[1].dtype
     tolerances = gradient_tolerances(r, dy, dstate, dtype)
     assert len(got[2]) == len(wants[2])
     names = ["dx", "dinitial_state", "dkernel", "drecurrent_kernel", "dbias"]

@@ -9,8 +9,18 @@ enum { ROWS_AT_ONCE = 64 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
+/* Whether tiles of x and h are packed beforehand, several at a time. */
+static int has_strips(const frnn_outer_sums *s) {
+    return s->kernels->strip > 1 && frnn_panels(s->kernels, s->N) > FEW_PANELS;
+}
+
 /* A member's packed tiles of a block of tokens. */
-static size_t strip_bytes(const frnn_kernels *k) { return k->strip * (FRNN_MOST_BLOCK + 1) * k->tile * k->size; }
+static size_t packed_bytes(const frnn_outer_sums *s) {
+    const frnn_kernels *k = s->kernels;
+    const size_t most = frnn_most(tiles_of(k, frnn_most(s->I, s->H)), 1);
+    const size_t tiles = has_strips(s) ? frnn_least(k->strip, most) : 1;
+    return tiles * (FRNN_MOST_BLOCK + 1) * k->tile * k->size;
+}
 
 frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, size_t I, size_t H, size_t N,
                                         size_t stride, void *dwx, void *dwh, void *db, void *db_h, int accumulate,
@@ -21,7 +31,7 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, siz
     const int across = N <= k->tile && I >= k->panel;
     frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
     s.db = db, s.db_h = db_h, s.accumulate = accumulate, s.parts = parts;
-    s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), strip_bytes(k)), 1);
+    s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), packed_bytes(&s)), 1);
     for (size_t i = 0; i < parts; i++) {
         struct frnn_sums_of_part *part = &s.part[i];
         part->stride = i ? N : stride;
@@ -120,7 +130,7 @@ static int add_tile(frnn_team *team, size_t member, const block *b, const gradie
 static int add_tiles(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
     const frnn_kernels *k = b->sums->kernels;
     const size_t panels = frnn_panels(k, b->sums->N), height = tiles_of(k, g->width);
-    char *const packed = b->sums->tiles + member * strip_bytes(k);
+    char *const packed = b->sums->tiles + member * packed_bytes(b->sums);
     for (size_t first = 0; first < panels; first += GROUP) {
         const size_t group = frnn_least(panels - first, GROUP);
         const frnn_range units = frnn_part(height * group, b->size, place);
@@ -139,7 +149,7 @@ static int add_tiles(frnn_team *team, size_t member, size_t place, const block *
 static int add_strips(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
     const frnn_kernels *k = b->sums->kernels;
     const size_t panels = frnn_panels(k, b->sums->N), packed_tile = (b->n + 1) * k->tile * k->size;
-    char *const packed = b->sums->tiles + member * strip_bytes(k);
+    char *const packed = b->sums->tiles + member * packed_bytes(b->sums);
     const frnn_range units = frnn_part(tiles_of(k, g->width) * panels, b->size, place);
     const size_t end = (units.last + panels - 1) / panels;
     for (size_t strip = units.first / panels, next; strip < end; strip = next) {
@@ -182,10 +192,8 @@ static int add_rows(frnn_team *team, size_t member, size_t place, const block *b
 }
 
 static int add(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g, const void *const *dz) {
-    const frnn_kernels *k = b->sums->kernels;
     if (b->n > 0 && b->n <= FRNN_FEW_OUTER) return add_rows(team, member, place, b, g, dz);
-    const int strips = k->strip > 1 && frnn_panels(k, b->sums->N) > FEW_PANELS;
-    return (strips ? add_strips : add_tiles)(team, member, place, b, g);
+    return (has_strips(b->sums) ? add_strips : add_tiles)(team, member, place, b, g);
 }
 
 /* Adds one member's panels of the transposed dwx = sum of dz^T x. */
@@ -199,7 +207,7 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
                                .rows = s->N,
                                .columns = frnn_least(k->panel, s->I - j),
                                .a_rows = panel == panels.first ? dz : NULL,
-                               .a = s->tiles + member * strip_bytes(k),
+                               .a = s->tiles + member * packed_bytes(s),
                                .keep = 1,
                                .b_rows = x,
                                .b_column = j,
