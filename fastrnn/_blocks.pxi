@@ -25,7 +25,7 @@ cdef struct block:
 cdef enum:
     CACHE_LINE = 64
     LARGE_PAGE = 2 * 1024 * 1024
-    LEAST_SPARE = 32 * 1024  # smaller blocks are malloc's own business
+    LEAST_SPARE = 32 * 1024  # smaller blocks are malloc's own business, and smaller arrays NumPy's
     SPARE = 16  # blocks kept,
 
 cdef size_t MOST_SPARE = 256 * 1024 * 1024  # and bytes in all
@@ -126,3 +126,13 @@ cdef class Memory:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, self.block.memory, self.bytes, False, flags)
+
+
+cpdef object empty(tuple shape, dtype):
+    # One that is not small starts with a cache line, so that vectors do not straddle two.
+    cdef Py_ssize_t n, bytes = dtype.itemsize
+    for n in shape:
+        if n > 0 and bytes > PY_SSIZE_T_MAX // n:
+            raise MemoryError(f"could not allocate an array of shape {shape}")
+        bytes *= n
+    return numpy_empty(shape, dtype) if bytes < LEAST_SPARE else ndarray(shape, dtype, Memory(bytes))

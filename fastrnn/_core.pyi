@@ -7,6 +7,7 @@ release the GIL once, unless they are over in some microseconds.
 
 from typing import Any, Final, Self, final
 
+import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
@@ -74,6 +75,9 @@ class Memory:
     """So many bytes, as a buffer that starts with a cache line. Freed, they may wait for the next call."""
 
     def __new__(cls, bytes: int, /) -> Self: ...
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+    """Allocate an array; one that is not small starts with a cache line, so that vectors do not straddle two."""
 
 @disjoint_base
 class Weights:
@@ -149,12 +153,11 @@ def infer(
     go_backwards: bool,
     zero_output_for_mask: bool,
     return_sequences: bool,
-    most_bytes: int,
 ) -> _Array | None:
-    """The outputs of all steps, or of the last one: a new array of at most so many bytes. gates is filled if given.
+    """The outputs of all steps, or of the last one, in a new array. gates is filled if given.
 
-    None if it was not done: x or the mask (B, T), of bytes, is not of the one form, there are no steps, the outputs are
-    larger, or the last one is to be 0 where it is masked.
+    None if it was not done: x or the mask (B, T), of bytes, is not of the one form, there are no steps, or the last
+    output is to be 0 where it is masked.
     """
 
 def step(

@@ -23,7 +23,8 @@ from libc.stdlib cimport free
 from libc.string cimport memmove, memset
 
 from numpy import dtype as numpy_dtype
-from numpy import empty, ndarray
+from numpy import empty as numpy_empty
+from numpy import ndarray
 
 from fastrnn._cfastrnn cimport *
 
@@ -210,7 +211,7 @@ def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates,
 
 
 def infer(Weights weights not None, x, mask, gates, str activation, str recurrent_activation, bint go_backwards,
-          bint zero_output_for_mask, bint return_sequences, Py_ssize_t most_bytes):
+          bint zero_output_for_mask, bint return_sequences):
     cdef arrays a
     cdef call c
     cdef Py_buffer *view
@@ -228,7 +229,7 @@ def infer(Weights weights not None, x, mask, gates, str activation, str recurren
         except (BufferError, TypeError, ValueError):
             return None
         B, T = c.plan.B, c.plan.T
-        if B == 0 or T == 0 or (B * T if return_sequences else B) > most_bytes // (H * weights.size):
+        if B == 0 or T == 0:
             return None
         c.plan.activation = ACTIVATIONS[activation]
         c.plan.recurrent_activation = ACTIVATIONS[recurrent_activation]

@@ -89,7 +89,7 @@ cdef class Weights:
         try:
             view = take(&a, mask, "mask", READ, 2, shape, MASK)
             shape[0], shape[1] = view.shape[0], view.shape[0] + view.shape[1] + 1
-            order, scratch = empty(shape[0], INTP), empty(shape[1], INTP)
+            order, scratch = empty((shape[0],), INTP), empty((shape[1],), INTP)
             check(api.order_rows(
                 view.shape[0], view.shape[1], <const uint8_t *> view.buf,
                 <size_t *> take(&a, order, "order", WRITE, 1, &shape[0], IDS).buf,

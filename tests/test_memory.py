@@ -28,6 +28,21 @@ def test_a_block_starts_with_a_cache_line_and_is_whole(size):
     assert np.all(memory == 7)
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (3,), (2, 3, 4), (100, 82), (64, 50, 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_array_that_is_not_small_starts_with_a_cache_line(shape, dtype):
+    array = _core.empty(shape, np.dtype(dtype))
+    assert (array.shape, array.dtype) == (shape, dtype)
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert array.nbytes < 32 * 1024 or address(array) % 64 == 0
+
+
+def test_an_array_that_no_memory_can_hold_is_refused():
+    with pytest.raises(MemoryError, match=r"could not allocate an array of shape \(4611686018427387904, 8, 3\)"):
+        _core.empty((2**62, 8, 3), np.dtype(np.float32))
+
+
 def test_a_freed_block_serves_the_next_call():
     fastrnn.free_memory()
     first = block(3 * MB)

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _check, _core
 from fastrnn._check import Array, States
+from fastrnn._core import empty
 from fastrnn._docs import Parts
-from fastrnn.functional._memory import UNINTERRUPTED, WORTH_ALIGNING, deliver, empty, target
+from fastrnn.functional._memory import UNINTERRUPTED, deliver, target
 from fastrnn.functional._tape import (
     OUTPUTS,
     STATES,
@@ -230,7 +231,7 @@ def plain(
     """Return the output without states, at little cost; None, for an x not of the one form, is for `run`."""
     return _core.infer(
         weights, x, mask, gates, options.activation, options.recurrent_activation, options.go_backwards,
-        mask is not None and options.zero_output_for_mask, options.return_sequences, WORTH_ALIGNING,
+        mask is not None and options.zero_output_for_mask, options.return_sequences,
     )  # fmt: skip
 
 
@@ -239,8 +240,6 @@ def plain_with_tape(
 ) -> tuple[Array, Tape] | None:
     """Return the same with a tape, if all outputs are wanted. The tape takes the mask over."""
     if not options.return_sequences or not isinstance(x, np.ndarray) or x.ndim != 3:
-        return None
-    if x.shape[0] * x.shape[1] * weights.kept * x.itemsize > WORTH_ALIGNING:
         return None
     gates = gates_for(weights, x)
     y = plain(weights, options, x, mask, gates)

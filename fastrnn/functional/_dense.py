@@ -4,7 +4,7 @@ import numpy as np
 
 from fastrnn import _core
 from fastrnn._check import Array
-from fastrnn.functional._memory import empty
+from fastrnn._core import empty
 
 
 def dense(x: Array, kernel: Array, bias: Array | None, activation: str = "linear") -> Array:

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from fastrnn import _check, _core
 from fastrnn._check import Array, States
+from fastrnn._core import empty
 from fastrnn.functional._gradients import Gradients, LaterGradients, StateGradients
-from fastrnn.functional._memory import empty
 
 OUTPUTS = ("batch", "time", "units")
 STATES = ("batch", "units")

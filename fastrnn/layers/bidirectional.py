@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
+from fastrnn._core import empty
 from fastrnn.functional._call import Keep
 from fastrnn.functional._gradients import Gradients, gradients_of_parts
-from fastrnn.functional._memory import empty
 from fastrnn.layers.at_once import WORTH_A_THREAD, both
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastrnn import _check
 from fastrnn._check import Array, States
+from fastrnn._core import empty
 from fastrnn.functional._call import Keep, run
 from fastrnn.functional._gradients import Gradients, gradients_of_parts
-from fastrnn.functional._memory import empty
 from fastrnn.functional._tape import KeptOptions, Tape, backward
 from fastrnn.layers.at_once import WORTH_OVERLAPPING, overlap
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
