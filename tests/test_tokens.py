@@ -296,4 +296,4 @@ def test_what_the_core_refuses(ids, table, inputs, message):
         _core.forward(
             weights, (ids, table), None, last, None, None, None, None, "tanh", "sigmoid", False, False
         )  # fmt: skip
-    assert _core.infer(weights, (ids, table), None, None, "tanh", "sigmoid", False, False, False, 2**20) is None
+    assert _core.infer(weights, (ids, table), None, None, "tanh", "sigmoid", False, False, False) is None
