@@ -31,7 +31,8 @@ def array(
     whatever has not is copied once.
     """
     if type(value) is np.ndarray and value.dtype is dtype and value.flags.carray:  # the usual case, at little cost
-        _check_shape(name, value, axes, shape)
+        if value.shape != shape:
+            _check_shape(name, value, axes, shape)
         return value
     found = _numbers(name, value, axes)
     _check_shape(name, found, axes, shape)

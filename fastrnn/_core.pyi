@@ -45,6 +45,9 @@ def fill_mask(lengths: _Array, mask: _Array) -> bool:
     """
 
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
+def assign(to: list[_Array], values: list[Any]) -> bool:
+    """Copy values into arrays of one dtype, if all are dense arrays of the same shapes and dtype; False otherwise."""
+
 def descend(
     optimizer: str,
     w: _Array,
@@ -99,6 +102,8 @@ class Weights:
     def kept(self) -> int:
         """Elements of a token in the array `gates` of a tape; 0 if there is no such array."""
 
+    @property
+    def bias_shape(self) -> tuple[int, ...]: ...
     @property
     def dtype(self) -> str: ...
     @property

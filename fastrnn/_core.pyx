@@ -20,7 +20,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport log, log1p
 from libc.stdint cimport intptr_t, uint8_t, uintptr_t
 from libc.stdlib cimport free
-from libc.string cimport memmove, memset
+from libc.string cimport memcmp, memmove, memset
 
 from numpy import dtype as numpy_dtype
 from numpy import empty as numpy_empty

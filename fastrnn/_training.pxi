@@ -1,4 +1,5 @@
-# What training does to arrays element by element: the steps of optimizers, and the loss that takes most operations.
+# What training does to arrays element by element: new values, the steps of optimizers, and the loss that takes most
+# operations.
 
 ctypedef fused real:
     float
@@ -27,6 +28,32 @@ cdef void begin_like(arrays *a, object array):
     # No arrays yet, to be of this one's type.
     a.count, a.size = 0, array.itemsize
     a.code = c"d" if a.size == 8 else c"f"
+
+
+def assign(list to not None, list values not None):
+    # Copies values into arrays, if they are arrays like these, and says whether they are; otherwise nothing is changed.
+    cdef arrays a
+    cdef Py_buffer *new
+    cdef Py_buffer *value
+    cdef int i, count = len(to)
+    if count != len(values) or not 0 < 2 * count <= MOST_ARRAYS:
+        return False
+    begin_like(&a, to[0])
+    try:
+        for i in range(count):
+            if type(values[i]) is not ndarray:
+                return False
+            new = flat(&a, to[i], "to", WRITE, -1)
+            value = flat(&a, values[i], "values", READ, new.len)
+            if value.ndim != new.ndim or memcmp(value.shape, new.shape, new.ndim * sizeof(Py_ssize_t)):
+                return False
+        for i in range(count):
+            memmove(a.views[2 * i].buf, a.views[2 * i + 1].buf, a.views[2 * i].len)
+    except (BufferError, ValueError):
+        return False
+    finally:
+        release(&a)
+    return True
 
 
 def descend(str optimizer not None, w not None, g not None, m, v, a, double rate, double decay, double beta_1,

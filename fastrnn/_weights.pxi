@@ -60,6 +60,11 @@ cdef class Weights:
         return 2 if self.cell == api.lstm else 1
 
     @property
+    def bias_shape(self):
+        cdef object columns = self.cell.gates * self.units
+        return (2, columns) if self._reset_after else (columns,)
+
+    @property
     def dtype(self):
         return "float64" if self.code == c"d" else "float32"
 

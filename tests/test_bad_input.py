@@ -262,6 +262,7 @@ def test_a_first_call_that_fails_leaves_the_layer_unbuilt_or_usable(cell, good):
         (lambda w: [], ["kernel, recurrent_kernel, bias", 0]),
         (lambda w: [*w, w[0]], ["kernel, recurrent_kernel, bias", 4]),
         (lambda w: [w[0].T, *w[1:]], ["kernel", (H, I)]),
+        (lambda w: [w[0].reshape(w[0].shape[::-1]), *w[1:]], ["kernel", (H, I)]),
         (lambda w: [w[0], w[1][:-1], w[2]], ["recurrent_kernel", (H - 1, H)]),
         (lambda w: [w[0], w[1], w[2][None]], ["bias", (1, H)]),
         (lambda w: [w[0], w[1], np.float32(1)], ["bias", ()]),

@@ -28,6 +28,7 @@ from fastrnn.functional._tape import (
     Tape,
     compute,
     gates_for,
+    new,
     record,
     zeroed_last,
 )
@@ -246,7 +247,8 @@ def plain_with_tape(
     if y is None:
         return None
     y.setflags(write=False)
-    return y, Tape(weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, KeptOptions.of(options))
+    kept = KeptOptions.of(options)
+    return y, new(Tape, (weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, kept))
 
 
 def plain_mask(weights: _core.Weights, mask: ArrayLike, copy: bool) -> Mask | None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastrnn import _check, _random, constraints, initializers, regularizers
+from fastrnn import _check, _core, _random, constraints, initializers, regularizers
 from fastrnn._check import Array
 from fastrnn.constraints import Constraint
 from fastrnn.functional._gradients import Gradients
@@ -148,9 +148,9 @@ class Layer(ABC):
         ValueError, TypeError
             If the layer is not built, or the number, a shape or a type is wrong.
         """
-        self._must_be_built()
         arrays = self._arrays
         if len(weights) != len(arrays):
+            self._must_be_built()
             raise ValueError(f"weights must be {len(arrays)} arrays ({', '.join(arrays)}), got {len(weights)}")
         self._assign(dict(zip(arrays, weights)))  # noqa: B905  (as many)
 
@@ -224,13 +224,13 @@ class Layer(ABC):
     def _assign(self, values: Mapping[str, ArrayLike]) -> None:
         self._must_be_built()
         arrays = self._arrays
-        checked = []
-        for name, value in values.items():
+        for name in values:
             if name not in arrays:
                 raise ValueError(f"{self.name} has no {name}")
-            checked.append((arrays[name], _check.array(name, value, self.dtype, (), arrays[name].shape)))
-        for array, value in checked:
-            array[...] = value
+        if not _core.assign([arrays[name] for name in values], [*values.values()]):  # the usual case, at little cost
+            checked = {n: _check.array(n, value, self.dtype, (), arrays[n].shape) for n, value in values.items()}
+            for name, array in checked.items():
+                arrays[name][...] = array
         self._version = object()
 
 

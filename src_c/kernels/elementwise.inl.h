@@ -24,10 +24,12 @@ static void F(activate)(frnn_activation activation, size_t n, const void *x, voi
     VEC a[AT_ONCE];
     for (size_t first = 0, i; first < n; first = i) {
         int count = 0;
+        FRNN_ROLLED
         for (i = first; i < n && count < AT_ONCE; i += LANES)
             a[count++] = F(load_some)((const REAL *)x + i, F(lanes_left)(n, i));
         F(act_vectors)(activation, count, a);
         count = 0;
+        FRNN_ROLLED
         for (i = first; i < n && count < AT_ONCE; i += LANES)
             F(store_some)((REAL *)y + i, a[count++], F(lanes_left)(n, i));
     }

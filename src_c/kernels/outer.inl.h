@@ -60,9 +60,9 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
         FRNN_UNROLL
         for (int v = 0; v < vectors; v++) sums[r][v] = acc[r][v];
     }
-    _Pragma("GCC unroll 1") for (size_t r = 0; r < g->rows; r++) {
+    FRNN_ROLLED for (size_t r = 0; r < g->rows; r++) {
         REAL *c = (REAL *)g->c + r * g->stride;
-        _Pragma("GCC unroll 1") for (int v = 0; v < vectors; v++) {
+        FRNN_ROLLED for (int v = 0; v < vectors; v++) {
             const size_t some = F(lanes_left)(g->columns, v * LANES);
             VEC sum = sums[r][v];
             if (!g->fresh) sum = sum + F(load_some)(c + v * LANES, some);

@@ -8,11 +8,9 @@ static void F(pack)(size_t count, const void *const *rows, size_t k0, size_t K, 
         REAL *to = (REAL *)packed + panel * K * PANEL + k0 * PANEL;
         for (size_t k = 0; k < count; k++, to += PANEL) {
             const REAL *from = (const REAL *)rows[k] + column;
-            if (width == PANEL) {
-                for (size_t v = 0; v < PANEL; v += LANES) V(store)(to + v, V(load)(from + v));
-            } else {
-                for (size_t i = 0; i < PANEL; i++) to[i] = i < width ? from[i] : 0;
-            }
+            FRNN_UNROLL
+            for (size_t v = 0; v < PANEL; v += LANES)
+                V(store)(to + v, v < width ? F(load_some)(from + v, F(lanes_left)(width, v)) : V(set1)(0));
         }
     }
 }
