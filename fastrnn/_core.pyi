@@ -103,7 +103,9 @@ class Weights:
         """Elements of a token in the array `gates` of a tape; 0 if there is no such array."""
 
     @property
-    def bias_shape(self) -> tuple[int, ...]: ...
+    def bias_shape(self) -> tuple[int, ...]:
+        """(gates * H,), or (2, gates * H) of a GRU with reset_after."""
+
     @property
     def dtype(self) -> str: ...
     @property
