@@ -103,14 +103,15 @@ class Weights:
         """Elements of a token in the array `gates` of a tape; 0 if there is no such array."""
 
     @property
-    def bias_shape(self) -> tuple[int, ...]:
-        """(gates * H,), or (2, gates * H) of a GRU with reset_after."""
-
-    @property
     def dtype(self) -> str: ...
     @property
     def isa(self) -> str: ...
     def matches(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None) -> bool: ...
+    def new_gradients(
+        self, x: _Array | tuple[_Array, _Array], need_dx: bool, need_dinitial: bool, need_db: bool
+    ) -> tuple[_Array | None, tuple[_Array, ...], list[_Array]]:
+        """Arrays for the gradients of x (of the table, if it is a pair), of the initial states, and of the weights."""
+
     def order(self, mask: _Array) -> _Array | None:
         """The rows of a mask (B, T), those with most active steps first; None if that makes no call faster."""
 

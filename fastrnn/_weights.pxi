@@ -60,11 +60,6 @@ cdef class Weights:
         return 2 if self.cell == api.lstm else 1
 
     @property
-    def bias_shape(self):
-        cdef object columns = self.cell.gates * self.units
-        return (2, columns) if self._reset_after else (columns,)
-
-    @property
     def dtype(self):
         return "float64" if self.code == c"d" else "float32"
 
@@ -82,6 +77,20 @@ cdef class Weights:
         finally:
             release(&a)
         return same != 0
+
+    def new_gradients(self, x, bint need_dx, bint need_dinitial, bint need_db):
+        cdef object columns = self.cell.gates * self.units
+        dtype = FLOAT64 if self.code == c"d" else FLOAT32
+        dx, dinitial, batch = None, (), len(x[0]) if isinstance(x, tuple) else len(x)
+        dweights = [empty((self.inputs, columns), dtype), empty((self.units, columns), dtype)]
+        if need_db:
+            dweights.append(empty((2, columns) if self._reset_after else (columns,), dtype))
+        if need_dx:
+            dx = empty((x[1] if isinstance(x, tuple) else x).shape, dtype)
+        if need_dinitial:
+            state = (batch, self.units)
+            dinitial = (empty(state, dtype), empty(state, dtype)) if self.cell == api.lstm else (empty(state, dtype),)
+        return dx, dinitial, dweights
 
     def order(self, mask):
         cdef arrays a

@@ -222,7 +222,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
     if not isinstance(tape, Tape):
         raise TypeError(f"tape must be what the forward call returned, got {type(tape).__name__}")
     weights, options, x = tape.weights, tape.options, tape.x
-    (B, T, I), H, dtype = x.shape, weights.units, x.dtype
+    (B, T, _), H, dtype = x.shape, weights.units, x.dtype
 
     dstates: LastStates | None = None
     if dstate is not None:
@@ -238,17 +238,13 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         dh, *others = (None,) * weights.states if dstates is None else dstates
         dstates = (dy_last if dh is None else dy_last + dh, *others)
 
-    dx = empty(x.rows.shape if isinstance(x, Projected) else x.shape, dtype) if need_dx else None
-    columns = weights.gates * H
-    dweights = [empty((I, columns), dtype), empty((H, columns), dtype)]
-    if options.use_bias:
-        dweights.append(empty(weights.bias_shape, dtype))
-    if T == 1 and _is_from_zeros(tape):
+    is_later = T == 1 and _is_from_zeros(tape)
+    dx, dinitial, dweights = weights.new_gradients(x, need_dx, not is_later, options.use_bias)
+    if is_later:
         later = _of_initial_state(tape, dy_all, dstates)
         _go_back(tape, dy_all, dstates, dx, None, dweights, False)
         gradients: Gradients = LaterGradients(dx, later, dweights)
     else:
-        dinitial = _states_like(weights, x)
         if len(tape.begins) == 1:
             _go_back(tape.complete(), dy_all, dstates, dx, dinitial, dweights, False)
         else:
@@ -270,8 +266,7 @@ def _of_initial_state(tape: Tape, dy: Array | None, dlast: LastStates | None) ->
     dlast = None if dlast is None else tuple([None if d is None else d.copy() for d in dlast])
 
     def go_back() -> StateGradients:
-        weights, x, dinitial = tape.weights, tape.x, _states_like(tape.weights, tape.x)
-        unused = [empty((n, weights.gates * weights.units), x.dtype) for n in (weights.inputs, weights.units)]
+        _, dinitial, unused = tape.weights.new_gradients(tape.x, False, True, False)
         _go_back(tape, dy, dlast, None, dinitial, unused, False)
         return _one_or_all(dinitial)
 
@@ -317,11 +312,6 @@ def _go_back_in_segments(
         if own and dx is not None:
             dx[:, times] = dx_part
         dlast = None if tape.truncated else dinitial
-
-
-def _states_like(weights: _core.Weights, x: Array | Projected) -> StateArrays:
-    shape, dtype = (x.shape[0], weights.units), x.dtype
-    return (empty(shape, dtype),) if weights.states == 1 else (empty(shape, dtype), empty(shape, dtype))
 
 
 def _one_or_all(states: StateArrays) -> Array | list[Array]:
