@@ -52,6 +52,12 @@ def threads():
     fastrnn.set_num_threads(before)
 
 
+def pytest_runtest_setup(item):
+    """Skip what needs PyTorch where that is missing; a test that uses it and is not marked fails there."""
+    if item.get_closest_marker("pytorch"):
+        pytest.importorskip("torch", reason="the oracle is PyTorch")
+
+
 def pytest_generate_tests(metafunc):
     """Tests that ask for a `cell`, and do not say which, run for every kind."""
     said = any("cell" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))

@@ -88,10 +88,10 @@ def test_gradients_of_the_numpy_loop_are_those_of_its_outputs(kind, ragged):
         assert abs(slope - (gradient * direction).sum()) < 1e-7 * abs(slope), name
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("mode", MODES)
 def test_pytorch_agrees(mode, kind):
-    pytest.importorskip("torch", reason="it is PyTorch that is to agree")
     method, ragged = MODES[mode]
     expected = answers(Case(SHAPE, kind, ragged, "float64"), method)
     case = Case(SHAPE, kind, ragged)

@@ -99,11 +99,13 @@ def test_gradients_by_finite_differences(activation, shape, use_bias):
     assert len(got.weights) == len(layer.weights)
 
 
+@pytest.mark.pytorch
 @activations
 @shapes
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradients_by_pytorch(activation, shape, dtype):
-    torch = pytest.importorskip("torch", reason="automatic differentiation needs PyTorch")
+    import torch
+
     layer, x, dy = problem(activation, shape, dtype=dtype)
     leaves = [torch.tensor(a.astype(np.float64), requires_grad=True) for a in (x, layer.kernel, layer.bias)]
     y = leaves[0] @ leaves[1] + leaves[2]

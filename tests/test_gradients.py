@@ -67,6 +67,7 @@ def test_equations(cell, activation, flags):
     assert_gradients(backward(cell, x, weights, options, dy, dstate), want, dy, dstate)
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize(("activation", "flags"), COMBINATIONS[::3])
 def test_pytorch(cell, activation, flags):
     x, weights, options, dy, dstate = build(cell, activation, flags)

@@ -151,11 +151,13 @@ def test_gradient_by_finite_differences(kind, shape, reduction, weighting):
     assert_close(got, want, 1e-6 * largest(dy) * (1.0 if weight is None else largest(weight)))
 
 
+@pytest.mark.pytorch
 @kinds
 @shapes
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradient_by_pytorch(kind, shape, dtype):
-    torch = pytest.importorskip("torch", reason="automatic differentiation needs PyTorch")
+    import torch
+
     cls, arguments = KINDS[kind]
     y_true, y_pred = problem(kind, shape, dtype)
     leaf = torch.tensor(y_pred.astype(np.float64), requires_grad=True)

@@ -20,6 +20,7 @@ def test_forward_is_what_keras_computes(cell, seed):
     assert_state(cell.one_array(states), ours)
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize("seed", range(40))
 def test_everything_is_what_pytorch_computes(cell, seed):
     case = Case(seed, cell, dtype=np.float64)

@@ -35,6 +35,7 @@ def call(cell, seed, T, dtype=np.float32, B=3, I=4, H=5):
     return (x, *weights), options, dy, random_state(rng, B, H, dtype, cell) if coin() else None
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize("seed", range(20))
 def test_truncated_gradients_are_pytorchs(cell, seed):
     case = Case(9000 + seed, cell, dtype=np.float64, max_steps=14)
@@ -124,6 +125,7 @@ def test_layers_and_functions_agree(cell, more):
     assert_same_bits(layer.backward(dy, tape), cell.backward(dy, want_tape))
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize("more", [{"tbptt": 4}, {"checkpoint": True}])
 def test_dropout_is_one_choice_for_all_segments(cell, more):
     rng = np.random.default_rng(0)

@@ -1,6 +1,5 @@
 """Two hundred steps of training beside Keras 3.15.1 on PyTorch, from the same weights with the same batches."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -14,9 +13,8 @@ import training_cases
 import fastrnn
 from fastrnn import optimizers
 
-for package in ("keras", "torch"):
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"training is compared with Keras on PyTorch, which needs {package}", allow_module_level=True)
+pytestmark = pytest.mark.pytorch  # on which Keras runs here
+pytest.importorskip("keras", reason="training is compared with Keras")
 
 # Relative, of losses and weights, which differ by the rounding of all steps. Keras tells losses in float32 even where
 # it computes in float64.

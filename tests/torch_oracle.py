@@ -1,7 +1,6 @@
 """The cells step by step in float64 PyTorch; their gradients come from automatic differentiation."""
 
 import numpy as np
-import pytest
 
 
 def recurrent(
@@ -28,7 +27,8 @@ def recurrent(
     dy: (B, T, H) for all outputs or (B, H) for the last; dstate: as many arrays (B, H) as there are states, or None.
     The gradients come in the order dx, dinitial_state, dkernel, drecurrent_kernel, dbias; several states are one array.
     """
-    torch = pytest.importorskip("torch", reason="automatic differentiation needs PyTorch")
+    import torch
+
     (B, T), H, G = x.shape[:2], len(recurrent_kernel), cell.gates
     shape = (cell.states, B, H)
 
