@@ -68,8 +68,7 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates,
  * writes, it reads for all before it writes one: where rows are shorter than a vector, each load would wait for the store
  * before it. */
 #define EACH_UNIT \
-    _Pragma("GCC unroll 1") for (int e = 0; e < n; e++) \
-        FRNN_UNROLL for (int v = 0, i = e * vectors; v < vectors; v++, i++)
+    FRNN_ROLLED for (int e = 0; e < n; e++) FRNN_UNROLL for (int v = 0, i = e * vectors; v < vectors; v++, i++)
 
 /* Of vector i: one of the gates that stand side by side, and what has H elements a row for each part. */
 #define LANES_HERE (vectors > 1 ? LANES : u[e].lanes)

@@ -41,7 +41,7 @@ FRNN_INLINE void F(tile_interleaved)(const int height, const int vectors, const 
         FRNN_UNROLL
         for (int v = 0; v < vectors; v++) sums[r][v] = acc[r][v];
     }
-    _Pragma("GCC unroll 1") for (size_t r = 0; r < rows; r++) {
+    FRNN_ROLLED for (size_t r = 0; r < rows; r++) {
         REAL *c = g->c[row + r];
         const VEC last = F(last_group)(depth, (const REAL *)t->a[row + r] + whole, left);
         for (size_t v = 0, i = 0; i < g->N; v++, i += columns) {
