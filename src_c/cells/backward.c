@@ -248,15 +248,15 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
     const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);
     const frnn_term term = {(const void *const *)t->dz + mine.first, g->wx_t, g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
-                         (frnn_product){.term = {term},
-                                        .start = g->zeros,
-                                        .c = (void *const *)t->dx + mine.first,
-                                        .rows = mine.last - mine.first,
-                                        .N = plan->I,
-                                        .first = 0,
-                                        .last = frnn_panels(plan->kernels, plan->I),
-                                        .activation = FRNN_LINEAR,
-                                        .ahead = asks ? &ahead : NULL});
+                         &(frnn_product){.term = {term},
+                                         .start = g->zeros,
+                                         .c = (void *const *)t->dx + mine.first,
+                                         .rows = mine.last - mine.first,
+                                         .N = plan->I,
+                                         .first = 0,
+                                         .last = frnn_panels(plan->kernels, plan->I),
+                                         .activation = FRNN_LINEAR,
+                                         .ahead = asks ? &ahead : NULL});
 }
 
 static size_t table_bytes(const frnn_backward *g) {

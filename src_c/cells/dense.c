@@ -63,13 +63,13 @@ static int multiply(const job *j, frnn_team *team, size_t member, frnn_range row
     const frnn_kernels *k = j->plan->kernels;
     const frnn_term term = {(const void *const *)x + rows.first, w, K};
     return frnn_multiply(team, member, k,
-                         (frnn_product){.term = {term},
-                                        .start = start,
-                                        .c = (void *const *)to + rows.first,
-                                        .rows = rows.last - rows.first,
-                                        .N = N,
-                                        .last = frnn_panels(k, N),
-                                        .activation = activation});
+                         &(frnn_product){.term = {term},
+                                         .start = start,
+                                         .c = (void *const *)to + rows.first,
+                                         .rows = rows.last - rows.first,
+                                         .N = N,
+                                         .last = frnn_panels(k, N),
+                                         .activation = activation});
 }
 
 static void list(const void *array, size_t row, frnn_range rows, const char **list) {

@@ -127,15 +127,15 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
         const size_t columns = p->gates * f->plan->H;
         const frnn_range panels = frnn_gate_panels(k, f->plan->H, p->gates, s->share.panels);
         if (frnn_multiply(team, member, k,
-                          (frnn_product){.term = {{(const void *const *)s->x, p->wx, f->plan->I}},
-                                         .start = p->start,
-                                         .c = (void *const *)s->outputs,
-                                         .rows = n,
-                                         .N = columns,
-                                         .first = panels.first,
-                                         .last = panels.last,
-                                         .activation = FRNN_LINEAR,
-                                         .interleaved = f->interleaved}))
+                          &(frnn_product){.term = {{(const void *const *)s->x, p->wx, f->plan->I}},
+                                          .start = p->start,
+                                          .c = (void *const *)s->outputs,
+                                          .rows = n,
+                                          .N = columns,
+                                          .first = panels.first,
+                                          .last = panels.last,
+                                          .activation = FRNN_LINEAR,
+                                          .interleaved = f->interleaved}))
             return 1;
         for (size_t i = 0; i < n; i++) s->outputs[i] += columns * k->size;
     }

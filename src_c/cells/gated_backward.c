@@ -111,7 +111,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     for (size_t i = 0; i < s->n; i++) s->dz[i] = (const char *)rows->dz[i] + dz;
     if (!dropped) {
         product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t, gates * plan->H};
-        return frnn_multiply(team, member, k, product);
+        return frnn_multiply(team, member, k, &product);
     }
     for (size_t i = 0; i < s->n; i++) s->to[i] = g->undropped + s->rows[i] * row;
     product.c = (void *const *)s->to;
@@ -121,7 +121,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
             const size_t skipped = (panel * (gates - 1) + j) * plan->H;
             product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t + skipped * k->panel * k->size, plan->H};
             product.first = panel, product.last = panel + 1;
-            if (frnn_multiply(team, member, k, product)) return 1;
+            if (frnn_multiply(team, member, k, &product)) return 1;
         }
         const char *factors = (const char *)g->common.tape->dropout + (gate + j) * plan->B * row;
         for (size_t i = 0; i < s->n; i++) {
@@ -165,7 +165,8 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
                  token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
     const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
-    frnn_ahead ahead = asks ? ahead_of(g, s) : (frnn_ahead){0};
+    frnn_ahead ahead;
+    if (asks) ahead = ahead_of(g, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i], step = frnn_back_step_of(common, s, i);
         char **const at = lists + i;

@@ -181,14 +181,14 @@ int frnn_few_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t
     frnn_list_strided(g->few.wh + gate * H * k->size, g->cell->gates * H * k->size, H, left);
     const char *const dz = (const char *)rows->dz[0] + frnn_dz_of_h(g->cell, gate) * rows->dz_stride * k->size;
     return frnn_multiply(team, member, k,
-                         (frnn_product){.term = {{(const void *const *)left, dz, gates * H}},
-                                        .c = to ? to : rows->dh,
-                                        .start = to ? g->common.zeros : NULL,
-                                        .rows = H,
-                                        .N = rows->H,
-                                        .first = 0,
-                                        .last = 1,
-                                        .activation = FRNN_LINEAR});
+                         &(frnn_product){.term = {{(const void *const *)left, dz, gates * H}},
+                                         .c = to ? to : rows->dh,
+                                         .start = to ? g->common.zeros : NULL,
+                                         .rows = H,
+                                         .N = rows->H,
+                                         .first = 0,
+                                         .last = 1,
+                                         .activation = FRNN_LINEAR});
 }
 
 static int step_back(const frnn_gated_backward *g, frnn_team *team, size_t member, frnn_back_step *s, group_back *own) {

@@ -68,14 +68,14 @@ int frnn_few_multiply(const frnn_gated_forward *f, frnn_team *team, size_t membe
         for (size_t gate = 0; gate < m->gates; gate++)
             for (size_t j = 0; j < H; j++) c[gate * H + j] = (char *)m->c[j] + gate * rows->H * k->size;
         if (frnn_multiply(team, member, k,
-                          (frnn_product){.term = {{(const void *const *)left, m->a[0], of_zeros ? 0 : H}},
-                                         .c = (void *const *)c,
-                                         .starts = m->start ? (const void *const *)starts : NULL,
-                                         .rows = m->gates * H,
-                                         .N = rows->H,
-                                         .first = 0,
-                                         .last = 1,
-                                         .activation = FRNN_LINEAR}))
+                          &(frnn_product){.term = {{(const void *const *)left, m->a[0], of_zeros ? 0 : H}},
+                                          .c = (void *const *)c,
+                                          .starts = m->start ? (const void *const *)starts : NULL,
+                                          .rows = m->gates * H,
+                                          .N = rows->H,
+                                          .first = 0,
+                                          .last = 1,
+                                          .activation = FRNN_LINEAR}))
             return 1;
     }
     update(rows);

@@ -110,7 +110,7 @@ static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member,
     if (m->wh && !of_zeros)
         product.term[m->wx ? 1 : 0] = (frnn_term){(const void *const *)m->a + p->row, m->wh, plan->H};
     else if (!m->wx && !m->start) return 0;
-    return frnn_multiply(team, member, plan->kernels, product);
+    return frnn_multiply(team, member, plan->kernels, &product);
 }
 
 /* The same where each gate has left-hand rows of its own: panel by panel, and in a last block, where panels hold parts of
@@ -134,7 +134,7 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
                                     .first = first + j,
                                     .last = first + j + 1,
                                     .activation = FRNN_LINEAR};
-            if (whole && frnn_multiply(team, member, k, product)) return 1;
+            if (whole && frnn_multiply(team, member, k, &product)) return 1;
             for (size_t i = 0; i < p->rows && !whole; i++) {
                 char *const c = (char *)m->c[p->row + i] + begin;
                 memcpy(other, c, columns * k->size);
@@ -142,7 +142,7 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
                 product.c = (void *const[]){other};
                 product.rows = 1, product.N = columns;
                 product.first = 0, product.last = frnn_panels(k, columns);
-                if (frnn_multiply(team, member, k, product)) return 1;
+                if (frnn_multiply(team, member, k, &product)) return 1;
                 memcpy(c + j * width * k->size, other + j * width * k->size, width * k->size);
             }
         }
@@ -265,7 +265,8 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
     const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
-    frnn_ahead ahead = asks ? ahead_of_step(f, s) : (frnn_ahead){0};
+    frnn_ahead ahead;
+    if (asks) ahead = ahead_of_step(f, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = frnn_row_of(common, s, i);
         gates[i] = frnn_at(&common->z, b, frnn_step_of(common, s, i));

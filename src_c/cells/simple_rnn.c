@@ -148,7 +148,7 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
     product.term[0] = recur;
     if (f->tape->table) product.starts = (const void *const *)s->x;
     else if (s->fused) product.term[0] = project, product.term[1] = recur, product.start = own->w.b;
-    return frnn_multiply(team, member, plan->kernels, product);
+    return frnn_multiply(team, member, plan->kernels, &product);
 }
 
 static void forward_member(frnn_team *team, size_t member, void *job) {
@@ -222,7 +222,8 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
     const int asks = frnn_has_many_rows(g, s->share);
-    frnn_ahead ahead = asks ? ahead_of(g, s) : (frnn_ahead){0};
+    frnn_ahead ahead;
+    if (asks) ahead = ahead_of(g, s);
     if (!asks) frnn_fetch_ahead(g, s);
     for (size_t i = 0; i < s->n; i++) {
         const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
@@ -241,16 +242,16 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     }
     const frnn_term term = {(const void *const *)s->dz, ((const backward *)cell)->wh_t, plan->H};
     if (frnn_multiply(team, member, k,
-                      (frnn_product){.term = {term},
-                                     .start = g->zeros,
-                                     .c = (void *const *)s->to,
-                                     .rows = s->n,
-                                     .N = plan->H,
-                                     .first = s->share.panels.first,
-                                     .last = s->share.panels.last,
-                                     .activation = FRNN_LINEAR,
-                                     .ahead = asks ? &ahead : NULL,
-                                     .backwards = s->step % 2}))
+                      &(frnn_product){.term = {term},
+                                      .start = g->zeros,
+                                      .c = (void *const *)s->to,
+                                      .rows = s->n,
+                                      .N = plan->H,
+                                      .first = s->share.panels.first,
+                                      .last = s->share.panels.last,
+                                      .activation = FRNN_LINEAR,
+                                      .ahead = asks ? &ahead : NULL,
+                                      .backwards = s->step % 2}))
         return 1;
     for (size_t i = 0; i < s->n && g->tape->dropout; i++)
         k->multiply(plan->H, s->to[i], (const char *)g->tape->dropout + s->rows[i] * row, s->to[i]);

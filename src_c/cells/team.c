@@ -40,27 +40,27 @@ frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_
     return share;
 }
 
-int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product) {
-    const size_t K = product.term[0].K + product.term[1].K, row_work = K * kernels->panel;
-    const double work = (double)product.rows * (double)row_work * (double)(product.last - product.first);
-    if (product.rows * K * kernels->size <= ROW_BLOCK_BYTES
+int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, const frnn_product *whole) {
+    const size_t K = whole->term[0].K + whole->term[1].K, row_work = K * kernels->panel;
+    const double work = (double)whole->rows * (double)row_work * (double)(whole->last - whole->first);
+    if (whole->rows * K * kernels->size <= ROW_BLOCK_BYTES
         && work <= (double)PIECE) { /* the usual case, in one piece */
-        kernels->product(&product);
+        kernels->product(whole);
         return frnn_worked(team, member, work);
     }
-    const frnn_product whole = product;
+    frnn_product product = *whole;
     const size_t block = frnn_most(ROW_BLOCK_BYTES / (frnn_most(K, 1) * kernels->size), 4 * kernels->tile);
-    for (size_t row = 0; row < whole.rows; row += product.rows) {
+    for (size_t row = 0; row < whole->rows; row += product.rows) {
         /* Blocks of equal size: no small one is left over. */
-        const size_t left = whole.rows - row, blocks = (left + block - 1) / block;
+        const size_t left = whole->rows - row, blocks = (left + block - 1) / block;
         product.rows = (left + blocks - 1) / blocks;
         for (int t = 0; t < 2; t++)
-            if (whole.term[t].K) product.term[t].a = whole.term[t].a + row;
-        if (whole.starts) product.starts = whole.starts + row;
-        product.c = whole.c + row;
+            if (whole->term[t].K) product.term[t].a = whole->term[t].a + row;
+        if (whole->starts) product.starts = whole->starts + row;
+        product.c = whole->c + row;
         const size_t panel_work = frnn_most(product.rows * row_work, 1), piece = frnn_most(PIECE / panel_work, 4);
-        for (product.first = whole.first; product.first < whole.last; product.first = product.last) {
-            product.last = frnn_least(product.first + piece, whole.last);
+        for (product.first = whole->first; product.first < whole->last; product.first = product.last) {
+            product.last = frnn_least(product.first + piece, whole->last);
             kernels->product(&product);
             if (frnn_worked(team, member, (double)panel_work * (double)(product.last - product.first))) return 1;
         }

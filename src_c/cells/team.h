@@ -41,6 +41,6 @@ static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, 
 
 /* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.
  * Nonzero: the team is stopping. */
-int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, frnn_product product);
+int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, const frnn_product *product);
 
 #endif

@@ -6,6 +6,8 @@
 static const int32_t first_table_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 static const int64_t first_table_f64[8] = {-1, -1, -1, -1};
 
+static inline void v_leave(void) { _mm256_zeroupper(); }
+
 typedef __m256 v_f32;
 enum { LANES_f32 = 8 };
 static inline __m256i first_f32(size_t n) { return _mm256_loadu_si256((const __m256i *)(first_table_f32 + 8 - n)); }

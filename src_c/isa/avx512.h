@@ -2,6 +2,8 @@
 #ifndef FRNN_AVX512_H
 #define FRNN_AVX512_H
 
+static inline void v_leave(void) { _mm256_zeroupper(); }
+
 typedef __m512 v_f32;
 enum { LANES_f32 = 16 };
 static inline __mmask16 first_f32(size_t n) { return (__mmask16)((1u << n) - 1); }

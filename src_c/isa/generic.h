@@ -16,12 +16,16 @@
  *   v_repeat(p, n)             p0 ... p(n-1) p0 ...: n is a constant, 2, or 4 if there are so many lanes
  *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
  *   v_positive(a, b)           lanes of b where a > 0, else 0
+ * once, without a type,
+ *   v_leave()                  no vector is needed any more, where the processor wants to know
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_0X_T (rows of one with a single vector,
  * not fewer), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is twice or four times as wide), STRIP_T (tiles that are
  * packed together); and for the activations AT_ONCE_T (vectors that go through them side by side). Vectors support + - * /
  * as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
+
+static inline void v_leave(void) {}
 
 /* Compiled for size, a compiler would call these words. And in a loop over the lanes gcc does not see that all get the same. */
 #define WORD static inline __attribute__((always_inline))

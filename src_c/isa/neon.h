@@ -2,6 +2,8 @@
 #ifndef FRNN_NEON_H
 #define FRNN_NEON_H
 
+static inline void v_leave(void) {}
+
 typedef float32x4_t v_f32;
 enum { LANES_f32 = 4 };
 static inline v_f32 v_set1_f32(float s) { return vdupq_n_f32(s); }

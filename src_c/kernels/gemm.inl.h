@@ -162,7 +162,8 @@ static void F(panels)(const frnn_product *g) {
         while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
         /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
         const size_t most = left <= LANES ? F(ROWS_0X) : ROWS;
-        const size_t tiles = (g->rows + most - 1) / most, height = tiles ? g->rows / tiles : 0;
+        const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
+        const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
         const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
                                  : width == 4  ? F(tiles_x4)
@@ -182,12 +183,15 @@ static void F(panels)(const frnn_product *g) {
     }
 }
 
+/* Panels that are gone through in their own order, even if the product goes backwards. */
+enum { F(IN_ORDER) = 4 };
+
 /* The same from the last panels to the first. */
 static void F(panels_backwards)(const frnn_product *g) {
     frnn_product part = *g;
     for (part.last = g->last; part.last > g->first; part.last = part.first) {
-        const size_t count = part.last - g->first;
-        part.first = count > 4 ? part.last - (count % 4 ? count % 4 : 4) : g->first;
+        const size_t count = part.last - g->first, some = count % F(IN_ORDER) ? count % F(IN_ORDER) : F(IN_ORDER);
+        part.first = part.last - some;
         F(panels)(&part);
     }
 }
@@ -203,7 +207,7 @@ static void F(product)(const frnn_product *g) {
     const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL),
                  tiles = (g->rows + ROWS - 1) / ROWS;
     if (tiles <= 1 || panel_bytes * F(MANY) >= F(NEAR) || g->last - g->first < F(MANY)) {
-        (g->backwards ? F(panels_backwards) : F(panels))(g);
+        (g->backwards && g->last - g->first > F(IN_ORDER) ? F(panels_backwards) : F(panels))(g);
         return;
     }
     /* Few k and many columns: c is what goes through the caches, so it is written in the order of memory. */

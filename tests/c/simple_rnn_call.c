@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "tests.h"
 #include "token_ids.h"
+#include "vectors.h"
 
 /* Standard deviations of the expected error that are allowed. */
 static const double SAFETY = 5;
@@ -213,7 +214,10 @@ void *forward_scratch(const frnn_plan *plan, const frnn_simple_rnn_tape *tape) {
 
 void run_forward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, void *h_last) {
     void *scratch = forward_scratch(plan, tape);
-    CHECK(api->simple_rnn_forward(plan, tape, h_last, scratch) == FRNN_OK, "forward");
+    clear_vectors();
+    const frnn_status status = api->simple_rnn_forward(plan, tape, h_last, scratch);
+    CHECK(are_vectors_clear(), "forward left parts of its vectors behind");
+    CHECK(status == FRNN_OK, "forward");
 }
 
 void *backward_scratch(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, const frnn_simple_rnn_gradients *g) {
@@ -224,7 +228,10 @@ void *backward_scratch(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, 
 
 void run_backward(const frnn_plan *plan, const frnn_simple_rnn_tape *tape, const frnn_simple_rnn_gradients *g) {
     void *scratch = backward_scratch(plan, tape, g);
-    CHECK(api->simple_rnn_backward(plan, tape, g, scratch) == FRNN_OK, "backward");
+    clear_vectors();
+    const frnn_status status = api->simple_rnn_backward(plan, tape, g, scratch);
+    CHECK(are_vectors_clear(), "backward left parts of its vectors behind");
+    CHECK(status == FRNN_OK, "backward");
 }
 
 /* ---- comparing ---- */

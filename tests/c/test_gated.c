@@ -9,6 +9,7 @@
 #include "naive_gated.h"
 #include "tests.h"
 #include "token_ids.h"
+#include "vectors.h"
 
 /* A sum of K products is off by about sqrt(K) units of its size, and every step adds to that; so much more is allowed. */
 static const double SAFETY = 12;
@@ -218,14 +219,22 @@ static call make_call(const frnn_kernels *kernels, const options *o) {
 static void run_forward(const call *c) {
     size_t bytes = 0;
     CHECK(c->cell->forward_scratch_size(&c->plan, &c->tape, &bytes) == FRNN_OK, "forward_scratch_size");
-    CHECK(c->cell->forward(&c->plan, &c->tape, c->h_last, c->c_last, guard_take(bytes, 64)) == FRNN_OK, "forward");
+    void *const scratch = guard_take(bytes, 64);
+    clear_vectors();
+    const frnn_status status = c->cell->forward(&c->plan, &c->tape, c->h_last, c->c_last, scratch);
+    CHECK(are_vectors_clear(), "forward left parts of its vectors behind");
+    CHECK(status == FRNN_OK, "forward");
 }
 
 static void run_backward(const call *c) {
     size_t bytes = 0;
     CHECK(c->cell->backward_scratch_size(&c->plan, &c->tape, &c->gradients, &bytes) == FRNN_OK,
           "backward_scratch_size");
-    CHECK(c->cell->backward(&c->plan, &c->tape, &c->gradients, guard_take(bytes, 64)) == FRNN_OK, "backward");
+    void *const scratch = guard_take(bytes, 64);
+    clear_vectors();
+    const frnn_status status = c->cell->backward(&c->plan, &c->tape, &c->gradients, scratch);
+    CHECK(are_vectors_clear(), "backward left parts of its vectors behind");
+    CHECK(status == FRNN_OK, "backward");
 }
 
 static void take_results(call *c) {
