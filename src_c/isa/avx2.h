@@ -91,6 +91,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_2X_f32 3
 #define ROWS_4X_f32 1
 #define ROWS_0X_f32 8
+#define TWO_K_f32 1
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 6
@@ -98,6 +99,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_2X_f64 3
 #define ROWS_4X_f64 1
 #define ROWS_0X_f64 8
+#define TWO_K_f64 1
 #define STRIP_f64 4
 #define AT_ONCE_f64 4
 

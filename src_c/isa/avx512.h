@@ -89,6 +89,7 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_2X_f32 6
 #define ROWS_4X_f32 3
 #define ROWS_0X_f32 12
+#define TWO_K_f32 0
 #define STRIP_f32 1
 #define AT_ONCE_f32 8
 #define ROWS_f64 12
@@ -96,6 +97,7 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_2X_f64 6
 #define ROWS_4X_f64 3
 #define ROWS_0X_f64 12
+#define TWO_K_f64 0
 #define STRIP_f64 1
 #define AT_ONCE_f64 8
 

@@ -19,8 +19,8 @@
  * once, without a type,
  *   v_leave()                  no vector is needed any more, where the processor wants to know
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_0X_T (rows of one with a single vector,
- * not fewer), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is twice or four times as wide), STRIP_T (tiles that are
- * packed together); and for the activations AT_ONCE_T (vectors that go through them side by side). Vectors support + - * /
+ * not fewer), TWO_K_T (whether the highest tiles take two k at a time), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is
+ * twice or four times as wide), STRIP_T (tiles that are packed together); and for the activations AT_ONCE_T (vectors that go through them side by side). Vectors support + - * /
  * as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
@@ -88,6 +88,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_2X_f32 2
 #define ROWS_4X_f32 1
 #define ROWS_0X_f32 4
+#define TWO_K_f32 0
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 4
@@ -95,6 +96,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_2X_f64 2
 #define ROWS_4X_f64 1
 #define ROWS_0X_f64 4
+#define TWO_K_f64 0
 #define STRIP_f64 8
 #define AT_ONCE_f64 4
 

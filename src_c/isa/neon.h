@@ -79,6 +79,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 #define ROWS_2X_f32 5
 #define ROWS_4X_f32 2
 #define ROWS_0X_f32 8
+#define TWO_K_f32 0
 #define STRIP_f32 1
 #define AT_ONCE_f32 4
 #define ROWS_f64 8
@@ -86,6 +87,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 #define ROWS_2X_f64 5
 #define ROWS_4X_f64 2
 #define ROWS_0X_f64 8
+#define TWO_K_f64 0
 #define STRIP_f64 1
 #define AT_ONCE_f64 4
 

@@ -34,6 +34,25 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
  * into a vector register, and take a turn of the multiply-add pipes to get it back. */
 enum { F(HELD) = 9 };
 
+/* acc += a b for one k. */
+FRNN_INLINE void F(tile_add)(const int rows, const int vectors, VEC (*acc)[FRNN_MOST_VECTORS], const REAL *const *a,
+                             const REAL *const volatile *beyond, size_t k, const REAL *b, size_t panel_size,
+                             uintptr_t ahead) {
+    VEC w[FRNN_MOST_VECTORS];
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++)
+        w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
+        FRNN_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+    }
+    FRNN_UNROLL
+    for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors == VECTORS; i += FRNN_LINE)
+        __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
+}
+
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
                          size_t panel) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
@@ -69,22 +88,13 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
             if (r < F(HELD)) a[r] = t->a[row + r];
             else beyond[r] = t->a[row + r];
         }
-        for (size_t k = 0; k < K; k++) {
-            VEC w[FRNN_MOST_VECTORS];
-            FRNN_UNROLL
-            for (int v = 0; v < vectors; v++)
-                w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
-            FRNN_UNROLL
-            for (int r = 0; r < rows; r++) {
-                const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
-                FRNN_UNROLL
-                for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
-            }
-            FRNN_UNROLL
-            for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors == VECTORS; i += FRNN_LINE)
-                __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
-            b += PANEL;
+        size_t k = 0;
+        /* The highest tiles, which do most of the work, may take two k between two jumps. */
+        for (; F(TWO_K) && rows > ROWS - 2 && vectors == VECTORS && k + 2 <= K; k += 2, b += 2 * PANEL) {
+            F(tile_add)(rows, vectors, acc, a, beyond, k, b, panel_size, ahead);
+            F(tile_add)(rows, vectors, acc, a, beyond, k + 1, b + PANEL, panel_size, ahead);
         }
+        for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, acc, a, beyond, k, b, panel_size, ahead);
     }
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
