@@ -128,34 +128,35 @@ static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY,
 #undef FRNN_TILE_ENTRY
 /* clang-format on */
 
-/* Activates columns `column` .. `column + n - 1` of some rows: AT_ONCE rows side by side, then the last rows' vectors in
- * one sequence. */
-FRNN_INLINE void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+/* AT_ONCE rows side by side, whole vectors of them: n elements from `column` on. */
+FRNN_INLINE void F(activate_whole)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+    VEC a[AT_ONCE];
+    for (size_t r = 0; r < rows; r += AT_ONCE)
+        for (size_t v = column; v < column + n; v += LANES) {
+            EACH a[i] = V(load)((REAL *)c[r + i] + v);
+            F(act)(AT_ONCE, activation, a);
+            EACH V(store)((REAL *)c[r + i] + v, a[i]);
+        }
+}
+
+/* Activates columns `column` .. `column + n - 1` of some rows; what vectors are left over in one sequence. */
+static void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
-    size_t some[AT_ONCE], v;
-    for (; rows >= AT_ONCE; rows -= AT_ONCE, c += AT_ONCE) {
-        for (v = 0; v + LANES <= n; v += LANES) {
-            EACH at[i] = (REAL *)c[i] + column + v;
-            EACH a[i] = V(load)(at[i]);
-            F(act)(AT_ONCE, activation, a);
-            EACH V(store)(at[i], a[i]);
-        }
-        if (v == n) continue;
-        EACH a[i] = V(load_n)((REAL *)c[i] + column + v, n - v);
-        F(act)(AT_ONCE, activation, a);
-        EACH V(store_n)((REAL *)c[i] + column + v, a[i], n - v);
-    }
-    for (size_t r = v = 0; r < rows;) {
+    size_t some[AT_ONCE];
+    const size_t whole = n / LANES * LANES, whole_rows = rows / AT_ONCE * AT_ONCE;
+    FRNN_FOR_ACTIVATION(activation, F(activate_whole), c, whole_rows, column, whole);
+    size_t r = whole < n ? 0 : whole_rows, v = r < whole_rows ? whole : 0;
+    while (r < rows) {
         int count = 0;
-        for (; count < AT_ONCE && r < rows; count++) {
+        FRNN_ROLLED for (; count < AT_ONCE && r < rows; count++) {
             at[count] = (REAL *)c[r] + column + v;
             some[count] = F(lanes_left)(n, v);
             a[count] = F(load_some)(at[count], some[count]);
-            if ((v += LANES) >= n) r++, v = 0;
+            if ((v += LANES) >= n) r++, v = r < whole_rows ? whole : 0;
         }
         F(act_vectors)(activation, count, a);
-        for (int i = 0; i < count; i++) F(store_some)(at[i], a[i], some[i]);
+        FRNN_ROLLED for (int i = 0; i < count; i++) F(store_some)(at[i], a[i], some[i]);
     }
 }
 
@@ -188,7 +189,7 @@ static void F(panels)(const frnn_product *g) {
         if (g->activation == FRNN_LINEAR) continue;
         const size_t end = (panel + width) * PANEL < g->N ? (panel + width) * PANEL : g->N;
         if (panel + width < g->last && g->rows * (end + PANEL - activated) <= F(ACTIVATED)) continue;
-        FRNN_FOR_ACTIVATION(g->activation, F(activate_rows), g->c, g->rows, activated, end - activated);
+        F(activate_rows)(g->activation, g->c, g->rows, activated, end - activated);
         activated = end;
     }
 }
