@@ -44,8 +44,8 @@ typedef struct frnn_back_step {
     size_t next_steps;   /* with so many steps before them */
     size_t step;         /* with a mask, how many there have been in the chunk */
     size_t n;            /* rows that take part, */
-    const size_t *rows;  /* which ones of the batch, */
-    const size_t *steps; /* with a mask, at which step each of them is, */
+    const size_t *rows;  /* which ones of the batch, without a mask all of the share; */
+    const size_t *steps; /* with a mask, at which step each of them is; */
     const char **dz;     /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
@@ -113,9 +113,14 @@ static inline size_t frnn_back_step_of(const frnn_backward *g, const frnn_back_s
     return g->tape->mask ? step->steps[i] : step->step;
 }
 
-/* A row's token in an array of a chunk's steps: unlike frnn_at, without a division. */
-static inline char *frnn_chunk_at(const frnn_place *place, const frnn_back_step *s, size_t b, size_t step) {
-    return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)(step - s->first) * place->time;
+/* Lists the rows of a step. */
+static inline void frnn_list_back(const frnn_backward *g, const frnn_back_step *s, frnn_place place, char **list) {
+    frnn_list(&place, s->n, s->rows, g->tape->mask ? s->steps : NULL, s->share.rows.first, s->step, list);
+}
+
+/* An array of a chunk's steps, to list rows of that chunk without a division for each. */
+static inline frnn_place frnn_chunk_of(const frnn_place *place, const frnn_back_step *s) {
+    return frnn_place_at(place->first - (ptrdiff_t)s->first * place->time, place->batch, place->time);
 }
 
 /* Asks for what the steps before this one will read of y and dy: rows that lie as far apart as the sequences. For a cell's
@@ -150,6 +155,14 @@ static inline int frnn_needs_wh(const frnn_backward *g) { return g->plan->T > 1 
 /* The gradient of a row's output, or NULL for zeros. */
 static inline const char *frnn_dy_at(const frnn_gradients *g, size_t b, size_t step) {
     return g->dy ? (const char *)g->dy + (ptrdiff_t)b * g->dy_batch + (ptrdiff_t)step * g->dy_time : NULL;
+}
+
+static inline frnn_place frnn_place_of_dy(const frnn_gradients *g) {
+    return frnn_place_at(g->dy, g->dy_batch, g->dy_time);
+}
+
+static inline frnn_place frnn_place_of_y(const frnn_tape *tape) {
+    return frnn_place_at(tape->y, tape->y_batch, tape->y_time);
 }
 
 /* The row of the batch that a token's dz is of. */

@@ -62,6 +62,11 @@ static inline size_t frnn_step_of(const frnn_forward *f, const frnn_step *step, 
     return f->tape->mask ? step->steps[i] : step->step;
 }
 
+/* Lists the rows of a step. */
+static inline void frnn_list_rows(const frnn_forward *f, const frnn_step *s, frnn_place place, char **list) {
+    frnn_list(&place, s->n, s->rows, f->tape->mask ? s->steps : NULL, s->share.rows.first, s->step, list);
+}
+
 /* A member's rows go through time in so many blocks, one after the other. */
 size_t frnn_row_blocks(const frnn_forward *f, frnn_share share);
 

@@ -154,6 +154,22 @@ static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s
     return a;
 }
 
+/* Lists the states before a step: those after the row's step before it, or the initial ones, zeros if there are none. */
+static void list_before(const frnn_backward *g, const frnn_back_step *s, frnn_place after, const void *initial,
+                        char **list) {
+    const size_t row = g->plan->H * g->plan->kernels->size;
+    const frnn_place first = initial ? frnn_place_at(initial, (ptrdiff_t)row, 0) : frnn_place_at(g->zeros, 0, 0);
+    after.first -= after.time;
+    if (!g->tape->mask) {
+        frnn_list_back(g, s, s->step ? after : first, list);
+        return;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t b = s->rows[i], before = frnn_before(g, b, s->steps[i]);
+        list[i] = frnn_at(before ? &after : &first, b, before);
+    }
+}
+
 static int step_back(const frnn_backward *common, frnn_team *team, size_t member, const frnn_back_step *s,
                      const void *job) {
     const frnn_gated_backward *g = job;
@@ -167,25 +183,26 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
     frnn_ahead ahead;
     if (asks) ahead = ahead_of(g, s);
-    for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i], step = frnn_back_step_of(common, s, i);
-        char **const at = lists + i;
-        char *const gates = (char *)tape->gates + (step * plan->B + b) * token;
-        at[BACK_GATES * plan->B] = gates;
-        at[BACK_H * plan->B] = (char *)frnn_h_before(common, b, step);
-        at[BACK_DY * plan->B] = (char *)frnn_dy_at(out, b, step);
-        at[BACK_DH * plan->B] = common->dh + b * row;
-        at[BACK_DZ * plan->B] = frnn_chunk_at(&common->dz, s, b, step);
-        at[BACK_RH * plan->B] = frnn_chunk_at(&g->rh, s, b, step);
-        if (tape->dropout) at[BACK_DROPOUT * plan->B] = (char *)tape->dropout + ((cell->gates - 1) * plan->B + b) * row;
-        if (!cell->has_c) continue;
-        const size_t before = frnn_before(common, b, step), c = cell->gates * row;
-        at[BACK_NEXT_C * plan->B] = gates + c;
-        at[BACK_C * plan->B] = before     ? (char *)tape->gates + ((before - 1) * plan->B + b) * token + c
-                               : tape->c0 ? (char *)tape->c0 + b * row
-                                          : common->zeros;
-        at[BACK_DC * plan->B] = common->dc + b * row;
+    const frnn_place gates = frnn_place_at(tape->gates, (ptrdiff_t)token, (ptrdiff_t)(plan->B * token));
+    const frnn_place c = frnn_place_at((char *)tape->gates + cell->gates * row, gates.batch, gates.time);
+#define TO(which) (lists + (which) * plan->B)
+    frnn_list_back(common, s, gates, TO(BACK_GATES));
+    list_before(common, s, frnn_place_of_y(tape), tape->h0, TO(BACK_H));
+    if (out->dy) frnn_list_back(common, s, frnn_place_of_dy(out), TO(BACK_DY));
+    frnn_list_back(common, s, frnn_place_at(common->dh, (ptrdiff_t)row, 0), TO(BACK_DH));
+    frnn_list_back(common, s, frnn_chunk_of(&common->dz, s), TO(BACK_DZ));
+    if (cell->has_rh) frnn_list_back(common, s, frnn_chunk_of(&g->rh, s), TO(BACK_RH));
+    if (tape->dropout)
+        frnn_list_back(
+            common, s,
+            frnn_place_at((const char *)tape->dropout + (cell->gates - 1) * plan->B * row, (ptrdiff_t)row, 0),
+            TO(BACK_DROPOUT));
+    if (cell->has_c) {
+        frnn_list_back(common, s, c, TO(BACK_NEXT_C));
+        list_before(common, s, c, tape->c0, TO(BACK_C));
+        frnn_list_back(common, s, frnn_place_at(common->dc, (ptrdiff_t)row, 0), TO(BACK_DC));
     }
+#undef TO
 #define LIST(which) ((void *const *)(lists + (which) * plan->B))
 #define INPUT(which) ((const void *const *)(lists + (which) * plan->B))
     frnn_gated_rows rows = {.rows = s->n,

@@ -254,38 +254,46 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     return a;
 }
 
+/* Multiplies the states before a step by every gate's dropout, and lists that of the candidate. */
+static void drop(const frnn_gated_forward *f, size_t member, const frnn_step *s, char **dropout) {
+    const frnn_plan *plan = f->common.plan;
+    const frnn_tape *tape = f->common.tape;
+    const size_t row = plan->H * plan->kernels->size, states = plan->B * row;
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t at = frnn_row_of(&f->common, s, i) * row;
+        const char *factors = (const char *)tape->dropout + at;
+        for (size_t g = 0; g < f->cell->gates; g++) {
+            char *to = list(f, member, DROPPED + g)[i] = f->dropped + g * states + at;
+            plan->kernels->multiply(plan->H, s->h[i], factors + g * states, to);
+        }
+        dropout[i] = (char *)factors + (f->cell->gates - 1) * states;
+    }
+}
+
 /* Lists the rows of a step and lets the cell compute it. */
 static int recur(const frnn_forward *common, frnn_team *team, size_t member, const frnn_step *s, const void *job) {
     const frnn_gated_forward *f = job;
     const frnn_gated *cell = f->cell;
     const frnn_plan *plan = common->plan;
     const frnn_tape *tape = common->tape;
-    const size_t row = plan->H * plan->kernels->size, states = plan->B * row;
+    const size_t row = plan->H * plan->kernels->size;
     char **gates = list(f, member, GATES), **candidate = list(f, member, CANDIDATE), **u = list(f, member, U);
     char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
     const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
     frnn_ahead ahead;
     if (asks) ahead = ahead_of_step(f, s);
-    for (size_t i = 0; i < s->n; i++) {
-        const size_t b = frnn_row_of(common, s, i);
-        gates[i] = frnn_at(&common->z, b, frnn_step_of(common, s, i));
-        candidate[i] = gates[i] + cell->together * row;
-        if (cell->has_u) u[i] = tape->gates ? gates[i] + cell->gates * row : f->u + b * row;
-        if (cell->has_c) {
-            char **const state = state_c + (b - s->share.rows.first);
-            c[i] = *state;
-            next_c[i] = *state = tape->gates ? gates[i] + cell->gates * row : *state;
-        }
-        if (cell->has_rh) rh[i] = f->rh + b * row;
-        if (!tape->dropout) continue;
-        dropout[i] = (char *)tape->dropout + b * row;
-        for (size_t g = 0; g < cell->gates; g++) {
-            char *to = list(f, member, DROPPED + g)[i] = f->dropped + g * states + b * row;
-            plan->kernels->multiply(plan->H, s->h[i], dropout[i] + g * states, to);
-        }
-        dropout[i] += (cell->gates - 1) * states; /* of the candidate */
+    frnn_list_rows(common, s, common->z, gates);
+    for (size_t i = 0; i < s->n; i++) candidate[i] = gates[i] + cell->together * row;
+    if (cell->has_u && !tape->gates) frnn_list_rows(common, s, frnn_place_at(f->u, (ptrdiff_t)row, 0), u);
+    for (size_t i = 0; i < s->n && cell->has_u && tape->gates; i++) u[i] = gates[i] + cell->gates * row;
+    for (size_t i = 0; i < s->n && cell->has_c; i++) {
+        char **const state = state_c + (frnn_row_of(common, s, i) - s->share.rows.first);
+        c[i] = *state;
+        next_c[i] = *state = tape->gates ? gates[i] + cell->gates * row : *state;
     }
+    if (cell->has_rh) frnn_list_rows(common, s, frnn_place_at(f->rh, (ptrdiff_t)row, 0), rh);
+    if (tape->dropout) drop(f, member, s, dropout);
     frnn_gated_rows rows = {.H = plan->H,
                             .gates = (void *const *)gates,
                             .candidate = (void *const *)candidate,

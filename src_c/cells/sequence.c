@@ -47,3 +47,13 @@ frnn_place frnn_place_by_sequence(const frnn_plan *plan, size_t steps, size_t wi
     const size_t row = width * plan->kernels->size;
     return (frnn_place){.first = first, .batch = (ptrdiff_t)(steps * row), .time = (ptrdiff_t)row, .steps = steps};
 }
+
+void frnn_list_many(const frnn_place *place, size_t n, const size_t *rows, const size_t *steps, size_t row, size_t step,
+                    char **list) {
+    if (steps) {
+        for (size_t i = 0; i < n; i++) list[i] = frnn_at(place, rows[i], steps[i]);
+        return;
+    }
+    char *at = frnn_at(place, row, step);
+    for (size_t i = 0; i < n; i++, at += place->batch) list[i] = at;
+}

@@ -61,6 +61,23 @@ static inline char *frnn_at(const frnn_place *place, size_t b, size_t step) {
     return place->first + (ptrdiff_t)b * place->batch + (ptrdiff_t)step * place->time;
 }
 
+/* Of an array that is as long as the sequence, or has the same row for all steps. */
+static inline frnn_place frnn_place_at(const void *first, ptrdiff_t batch, ptrdiff_t time) {
+    return (frnn_place){.first = (char *)first, .batch = batch, .time = time, .steps = SIZE_MAX};
+}
+
+/* Lists n rows: with `steps`, rows[i] of the batch at steps[i]; else those from `row` on at one step, which takes no
+ * multiplications. */
+void frnn_list_many(const frnn_place *place, size_t n, const size_t *rows, const size_t *steps, size_t row, size_t step,
+                    char **list);
+
+/* For one row, the call would take longer than the rest. */
+static inline void frnn_list(const frnn_place *place, size_t n, const size_t *rows, const size_t *steps, size_t row,
+                             size_t step, char **list) {
+    if (n == 1) list[0] = frnn_at(place, steps ? rows[0] : row, steps ? steps[0] : step);
+    else frnn_list_many(place, n, rows, steps, row, step, list);
+}
+
 /* Asks for memory that will be read soon. The empty statement has an effect, in the compiler's eyes: a function that did
  * nothing but ask would be one without any, and gcc would leave out its calls. */
 static inline void frnn_fetch(const char *from, size_t bytes) {

@@ -225,13 +225,10 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     frnn_ahead ahead;
     if (asks) ahead = ahead_of(g, s);
     if (!asks) frnn_fetch_ahead(g, s);
-    for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i], step = frnn_back_step_of(g, s, i);
-        s->dy[i] = frnn_dy_at(g->gradients, b, step);
-        s->y[i] = frnn_y_at(g->tape, b, step);
-        s->dz[i] = frnn_chunk_at(&g->dz, s, b, step);
-        s->to[i] = g->dh + b * row;
-    }
+    if (g->gradients->dy) frnn_list_back(g, s, frnn_place_of_dy(g->gradients), (char **)s->dy);
+    frnn_list_back(g, s, frnn_place_of_y(g->tape), (char **)s->y);
+    frnn_list_back(g, s, frnn_chunk_of(&g->dz, s), (char **)s->dz);
+    frnn_list_back(g, s, frnn_place_at(g->dh, (ptrdiff_t)row, 0), s->to);
     k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,
                      g->gradients->dy ? (const void *const *)s->dy : NULL, (const void *const *)s->y,
                      (void *const *)s->dz);
