@@ -167,13 +167,24 @@ static void F(restore)(size_t rows, size_t n, const uint8_t *active, const void 
     }
 }
 
+/* Sums side by side: one addition waits for the one before it, four cycles long. */
+enum { F(SUMS) = 4 };
+
 static void F(sum)(size_t n, const void *panel, void *sum) {
     REAL *total = sum;
-    VEC part[VECTORS];
-    for (size_t v = 0; v < VECTORS; v++) part[v] = V(set1)(0);
-    for (size_t i = 0; i < n; i++) {
-        const REAL *row = (const REAL *)panel + i * PANEL;
-        for (size_t v = 0; v < VECTORS; v++) part[v] = part[v] + V(load)(row + v * LANES);
+    VEC part[F(SUMS)][VECTORS];
+    const REAL *row = panel;
+    FRNN_UNROLL
+    for (size_t i = 0; i < F(SUMS) * VECTORS; i++) part[i / VECTORS][i % VECTORS] = V(set1)(0);
+    for (; n >= F(SUMS); n -= F(SUMS), row += F(SUMS) * PANEL) {
+        FRNN_UNROLL
+        for (size_t i = 0; i < F(SUMS) * VECTORS; i++)
+            part[i / VECTORS][i % VECTORS] = part[i / VECTORS][i % VECTORS] + V(load)(row + i * LANES);
     }
-    for (size_t v = 0; v < VECTORS; v++) V(store)(total + v * LANES, V(load)(total + v * LANES) + part[v]);
+    for (; n > 0; n--, row += PANEL)
+        for (size_t v = 0; v < VECTORS; v++) part[0][v] = part[0][v] + V(load)(row + v * LANES);
+    for (size_t v = 0; v < VECTORS; v++) {
+        const VEC all = (part[0][v] + part[1][v]) + (part[2][v] + part[3][v]);
+        V(store)(total + v * LANES, V(load)(total + v * LANES) + all);
+    }
 }
