@@ -45,8 +45,10 @@ typedef struct frnn_back_step {
     size_t step;         /* with a mask, how many there have been in the chunk */
     size_t n;            /* rows that take part, */
     const size_t *rows;  /* which ones of the batch, without a mask all of the share; */
-    const size_t *steps; /* with a mask, at which step each of them is; */
-    const char **dz;     /* and memory for lists of n rows */
+    const size_t *steps; /* with a mask, at which step each of them is, */
+    const size_t *changed;
+    size_t changes;  /* and which of them do not go on from the step before: frnn_seats; */
+    const char **dz; /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
 } frnn_back_step;
@@ -109,13 +111,17 @@ void frnn_begin_backward(const frnn_backward *g);
  * the first barrier in here. Nonzero: the team is stopping. */
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
 
+/* Makes a list of rows of the step before one of this step. */
+void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **list);
+
 static inline size_t frnn_back_step_of(const frnn_backward *g, const frnn_back_step *step, size_t i) {
     return g->tape->mask ? step->steps[i] : step->step;
 }
 
-/* Lists the rows of a step. */
+/* Lists the rows of a step. With a mask the list must be that of the step before, unless the chunk begins. */
 static inline void frnn_list_back(const frnn_backward *g, const frnn_back_step *s, frnn_place place, char **list) {
-    frnn_list(&place, s->n, s->rows, g->tape->mask ? s->steps : NULL, s->share.rows.first, s->step, list);
+    if (!g->tape->mask) frnn_list(&place, s->n, NULL, NULL, s->share.rows.first, s->step, list);
+    else frnn_move_list(s, &place, list);
 }
 
 /* An array of a chunk's steps, to list rows of that chunk without a division for each. */

@@ -68,25 +68,23 @@ static frnn_gated_backward lay_out_backward(const frnn_gated *cell, const frnn_p
     return g;
 }
 
-/* Asks for what some units need of a row's token in the tape, a step before they do. Of c, which is needed as the state
- * before a step too, that is one step earlier. */
-static void fetch_token(const frnn_gated_backward *g, frnn_range columns, size_t step, size_t b) {
-    const frnn_plan *plan = g->common.plan;
-    const frnn_gated *cell = g->cell;
-    const size_t size = plan->kernels->size, row = plan->H * size,
-                 token = frnn_pitch(plan, cell->kept * plan->H) * size;
-    const size_t first = columns.first * size, bytes = (columns.last - columns.first) * size;
-    const size_t ahead = cell->has_c ? 2 : 1, together = cell->together;
-    const char *tape = g->common.tape->gates;
-    if (step >= 1) frnn_fetch(tape + ((step - 1) * plan->B + b) * token + together * first, together * bytes);
-    for (size_t part = together; part < cell->kept && step >= ahead; part++)
-        frnn_fetch(tape + ((step - ahead) * plan->B + b) * token + part * row + first, bytes);
-}
-
 void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *s, const frnn_gated_rows *rows) {
     if (rows->ahead || g->few.group) return;
     frnn_fetch_ahead(&g->common, s);
-    for (size_t i = 0; i < s->n; i++) fetch_token(g, s->share.columns, frnn_back_step_of(&g->common, s, i), s->rows[i]);
+    const frnn_plan *plan = g->common.plan;
+    const frnn_gated *cell = g->cell;
+    const size_t size = plan->kernels->size, row = plan->H * size, together = cell->together;
+    const size_t first = s->share.columns.first * size, bytes = s->share.columns.last * size - first;
+    const size_t token = frnn_pitch(plan, cell->kept * plan->H) * size, step = plan->B * token;
+    /* c is needed as the state before a step, too, and so one step earlier. */
+    const size_t ahead = cell->has_c ? 2 : 1;
+    for (size_t i = 0; i < s->n && token >= FRNN_FETCHED_BYTES; i++) {
+        const size_t before = frnn_back_step_of(&g->common, s, i);
+        const char *tape = rows->gates[i];
+        if (before >= 1) frnn_fetch(tape - step + together * first, together * bytes);
+        for (size_t part = together; part < cell->kept && before >= ahead; part++)
+            frnn_fetch(tape - ahead * step + part * row + first, bytes);
+    }
 }
 
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
@@ -165,7 +163,7 @@ static void list_before(const frnn_backward *g, const frnn_back_step *s, frnn_pl
         return;
     }
     for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i], before = frnn_before(g, b, s->steps[i]);
+        const size_t b = s->rows[i], before = g->before[b * g->steps + s->steps[i] - s->first];
         list[i] = frnn_at(before ? &after : &first, b, before);
     }
 }
@@ -198,7 +196,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
             frnn_place_at((const char *)tape->dropout + (cell->gates - 1) * plan->B * row, (ptrdiff_t)row, 0),
             TO(BACK_DROPOUT));
     if (cell->has_c) {
-        frnn_list_back(common, s, c, TO(BACK_NEXT_C));
+        for (size_t i = 0; i < s->n; i++) TO(BACK_NEXT_C)[i] = TO(BACK_GATES)[i] + cell->gates * row;
         list_before(common, s, c, tape->c0, TO(BACK_C));
         frnn_list_back(common, s, frnn_place_at(common->dc, (ptrdiff_t)row, 0), TO(BACK_DC));
     }

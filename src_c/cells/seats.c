@@ -14,6 +14,7 @@ frnn_seats frnn_lay_out_seats(const frnn_plan *plan, const frnn_tape *tape, size
     s.row = frnn_take(l, rows, sizeof *s.row);
     s.step = frnn_take(l, rows, sizeof *s.step);
     s.end = frnn_take(l, rows, sizeof *s.end);
+    s.changed = frnn_take(l, rows, sizeof *s.changed);
     s.queue = frnn_take(l, rows, sizeof *s.queue);
     s.counts = frnn_take(l, frnn_times(l, members, s.words * WORD), sizeof *s.counts);
     s.bits = frnn_take(l, frnn_times(l, rows, s.words), sizeof *s.bits);
@@ -73,7 +74,7 @@ static size_t seats_for(size_t total, size_t longest) {
 frnn_seats frnn_take_seats(const frnn_seats *all, size_t member, frnn_range rows, frnn_range steps, int back) {
     const size_t first = member * all->plan->B, n = rows.last - rows.first, count = steps.last - steps.first;
     frnn_seats s = *all;
-    s.row += first, s.step += first, s.end += first, s.queue += first, s.bits += first * s.words;
+    s.row += first, s.step += first, s.end += first, s.changed += first, s.queue += first, s.bits += first * s.words;
     s.counts += member * s.words * WORD;
     s.rows = rows, s.steps = steps, s.back = back, s.next = SIZE_MAX;
     memset(s.counts, 0, (count + 1) * sizeof *s.counts);
@@ -109,6 +110,7 @@ static size_t find(const uint64_t *bits, size_t p, size_t count, uint64_t others
 }
 
 frnn_range frnn_skip(frnn_seats *s, size_t i) {
+    if (!s->changes || s->changed[s->changes - 1] != i) s->changed[s->changes++] = i;
     const frnn_range steps = s->steps;
     const uint64_t *bits = s->bits + (s->row[i] - s->rows.first) * s->words;
     const size_t count = steps.last - steps.first, p = s->back ? steps.last - 1 - s->step[i] : s->step[i] - steps.first;
@@ -132,6 +134,7 @@ int frnn_next_row(frnn_seats *s, size_t i) {
 int frnn_go_step(frnn_seats *s) {
     const size_t way = s->back ? (size_t)-1 : 1;
     for (size_t i = 0; i < s->n; i++) s->step[i] += way;
+    s->changes = 0;
     if (++s->now < s->next) return 0;
     s->next = SIZE_MAX;
     return 1;

@@ -19,6 +19,8 @@ typedef struct frnn_seats {
     size_t *row;      /* by which row, */
     size_t *step;     /* at which step it is */
     size_t *end;      /* and when its run of active steps is over */
+    size_t *changed;  /* seats that are not one step further than before, in their order; some may be gone, */
+    size_t changes;   /* so many */
     size_t now, next; /* how many steps have been gone, and how many will have been when the next run is over */
     size_t *queue;    /* all rows, the longest first */
     size_t called;    /* so many of them have had a seat */
