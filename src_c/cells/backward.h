@@ -38,17 +38,17 @@ typedef struct frnn_backward {
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */
 typedef struct frnn_back_step {
     frnn_share share;
-    size_t first;        /* of the chunk */
-    frnn_range span;     /* the steps of it, after which */
-    frnn_range next;     /* these rows are next, */
-    size_t next_steps;   /* with so many steps before them */
-    size_t step;         /* with a mask, how many there have been in the chunk */
-    size_t n;            /* rows that take part, */
-    const size_t *rows;  /* which ones of the batch, without a mask all of the share; */
-    const size_t *steps; /* with a mask, at which step each of them is, */
-    const size_t *changed;
-    size_t changes;  /* and which of them do not go on from the step before: frnn_seats; */
-    const char **dz; /* and memory for lists of n rows */
+    size_t first;          /* of the chunk */
+    frnn_range span;       /* the steps of it, after which */
+    frnn_range next;       /* these rows are next, */
+    size_t next_steps;     /* with so many steps before them */
+    size_t step;           /* with a mask, how many there have been in the chunk */
+    size_t n;              /* rows that take part, */
+    const size_t *rows;    /* which ones of the batch, without a mask all of the share; */
+    const size_t *steps;   /* with a mask, at which step each of them is, */
+    const size_t *changed; /* and the seats of those that do not go on from the step before, */
+    size_t changes;        /* so many; */
+    const char **dz;       /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
 } frnn_back_step;

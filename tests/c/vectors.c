@@ -9,12 +9,26 @@ void clear_vectors(void) {
 int are_vectors_clear(void) {
     unsigned char upper[16][16] = {{0}};
     if (!__builtin_cpu_supports("avx")) return 1;
-#define STORE(n) __asm__ volatile("vextractf128 $1, %%ymm" #n ", %0" : "=m"(upper[n]));
-    STORE(0)
-    STORE(1) STORE(2) STORE(3) STORE(4) STORE(5) STORE(6) STORE(7) STORE(8) STORE(9) STORE(10) STORE(11) STORE(12)
-        STORE(13) STORE(14) STORE(15)
+#define STORE(n) __asm__ volatile("vextractf128 $1, %%ymm" #n ", %0" : "=m"(upper[n]))
+    STORE(0);
+    STORE(1);
+    STORE(2);
+    STORE(3);
+    STORE(4);
+    STORE(5);
+    STORE(6);
+    STORE(7);
+    STORE(8);
+    STORE(9);
+    STORE(10);
+    STORE(11);
+    STORE(12);
+    STORE(13);
+    STORE(14);
+    STORE(15);
 #undef STORE
-            for (unsigned i = 0; i < sizeof upper; i++) if (upper[i / 16][i % 16]) return 0;
+    for (unsigned i = 0; i < sizeof upper; i++)
+        if (upper[i / 16][i % 16]) return 0;
     return 1;
 }
 #else
