@@ -107,6 +107,17 @@ def test_fastrnn_agrees(mode):
         case.check(answers(case, method, "fastrnn"), expected)
 
 
+def test_after_a_single_step_the_recurrent_kernels_gradient_is_zero():
+    shape = Shape(2, 1, 5, 4)
+    expected = answers(Case(shape, "rnn", dtype="float64"), "train")
+    case = Case(shape, "rnn")
+    found = list(answers(case, "train", "fastrnn"))
+    case.check(found, expected)
+    found[NAMES.index("drecurrent_kernel")][0, 0] = 1e-30
+    with pytest.raises(ArithmeticError, match="drecurrent_kernel"):
+        case.check(found, expected)
+
+
 @pytest.mark.parametrize("place", range(5))
 def test_wrong_answers_are_found(place):
     case = Case(SHAPE, ragged=True)
