@@ -11,6 +11,8 @@ from layouts import LAYOUTS
 from tolerance import assert_gradients, assert_output, assert_state
 
 from fastrnn import functional
+from fastrnn.functional import _tape
+from fastrnn.functional._gradients import LaterGradients
 
 
 @pytest.fixture
@@ -449,8 +451,23 @@ def test_public_names(cell):
     assert functional.Gradients._fields == ("dx", "dinitial_state", "weights")
 
 
-def test_gradients_are_a_named_tuple(cell, rng):
+@pytest.mark.parametrize("elements", [0, 4096])
+def test_gradients_of_a_single_step_may_come_later(cell, rng, monkeypatch, elements):
+    """The initial state's, where the recurrent kernel has more elements: when they are asked for, and the same."""
+    x, weights, state = call(rng, cell, T=1)
+    dy = rng.normal(size=(len(x), weights[1].shape[0]))
+    whole = cell.backward(dy, cell.forward(x, *weights, initial_state=states_like(cell, np.zeros_like, state))[1])
+    monkeypatch.setattr(_tape, "AT_ONCE", elements)
+    gradients = cell.backward(dy, cell.forward(x, *weights)[1])
+    assert isinstance(gradients, LaterGradients) == (elements == 0)
+    np.testing.assert_array_equal(gradients.dinitial_state, whole.dinitial_state)
+    assert np.any(gradients.dinitial_state)
+
+
+@pytest.mark.parametrize("elements", [0, 4096])
+def test_gradients_are_a_named_tuple(cell, rng, monkeypatch, elements):
     """Also where the initial state's are computed when they are asked for."""
+    monkeypatch.setattr(_tape, "AT_ONCE", elements)
     x, weights, _ = call(rng, cell, T=1)
     _, tape = cell.forward(x, *weights)
     gradients = cell.backward(rng.normal(size=(len(x), weights[1].shape[0])), tape)

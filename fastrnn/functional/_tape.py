@@ -17,6 +17,9 @@ STATES = ("batch", "units")
 StateArrays: TypeAlias = tuple[Array, ...]  # each (B, H)
 LastStates: TypeAlias = tuple[Array | None, ...]  # the same, but what is None is not wanted
 
+# Elements of a recurrent kernel that are multiplied in less time than it takes to put that off.
+AT_ONCE = 4096
+
 # Makes a named tuple in a fifth of its constructor's time, half a microsecond that a short call would notice.
 new = tuple.__new__
 
@@ -238,7 +241,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
         dh, *others = (None,) * weights.states if dstates is None else dstates
         dstates = (dy_last if dh is None else dy_last + dh, *others)
 
-    is_later = T == 1 and _is_from_zeros(tape)
+    is_later = T == 1 and _is_from_zeros(tape) and weights.gates * H * H > AT_ONCE
     dx, dinitial, dweights = weights.new_gradients(x, need_dx, not is_later, options.use_bias)
     if is_later:
         later = _of_initial_state(tape, dy_all, dstates)
@@ -256,7 +259,7 @@ def backward(dy: ArrayLike | None, tape: Tape, *, dstate: States | None = None, 
 
 
 def _is_from_zeros(tape: Tape) -> bool:
-    """Tell whether a single step is from zeros: the gradient of these is all that needs the recurrent kernel."""
+    """Tell whether a single step is from zeros, whose gradient is all that needs the recurrent kernel."""
     return tape.begins[0] is None and tape.y is not None
 
 
