@@ -451,23 +451,34 @@ def test_public_names(cell):
     assert functional.Gradients._fields == ("dx", "dinitial_state", "weights")
 
 
-@pytest.mark.parametrize("elements", [0, 4096])
-def test_gradients_of_a_single_step_may_come_later(cell, rng, monkeypatch, elements):
-    """The initial state's, where the recurrent kernel has more elements: when they are asked for, and the same."""
+@pytest.mark.parametrize("at_once", [0, 2**16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradients_of_a_single_step_may_come_later(cell, rng, monkeypatch, masked, at_once):
+    """The initial state's, if it has more to multiply: when they are asked for, but of what was given before."""
     x, weights, state = call(rng, cell, T=1)
-    dy = rng.normal(size=(len(x), weights[1].shape[0]))
-    whole = cell.backward(dy, cell.forward(x, *weights, initial_state=states_like(cell, np.zeros_like, state))[1])
-    monkeypatch.setattr(_tape, "AT_ONCE", elements)
-    gradients = cell.backward(dy, cell.forward(x, *weights)[1])
-    assert isinstance(gradients, LaterGradients) == (elements == 0)
+    mask = rng.random((len(x), 1)) < 0.5 if masked else None
+    dy = rng.normal(size=(len(x), 1, weights[1].shape[0])).astype(x.dtype)
+    dstate = states_like(cell, np.copy, state)
+    zeros = states_like(cell, np.zeros_like, state)
+    _, tape = cell.forward(x, *weights, initial_state=zeros, mask=mask, return_sequences=True)
+    whole = cell.backward(dy, tape, dstate=dstate)
+    monkeypatch.setattr(_tape, "AT_ONCE", at_once)
+    _, tape = cell.forward(x, *weights, mask=mask, return_sequences=True)
+    gradients = cell.backward(dy, tape, dstate=dstate)
+    assert isinstance(gradients, LaterGradients) == (at_once == 0)
+    for array in (dy, *(dstate if isinstance(dstate, list) else [dstate])):
+        array[:] = np.nan
+    for got, want in zip(gradients.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(gradients.dx, whole.dx)
     np.testing.assert_array_equal(gradients.dinitial_state, whole.dinitial_state)
-    assert np.any(gradients.dinitial_state)
+    assert np.all(np.any(gradients.dinitial_state, axis=-1))
 
 
-@pytest.mark.parametrize("elements", [0, 4096])
-def test_gradients_are_a_named_tuple(cell, rng, monkeypatch, elements):
+@pytest.mark.parametrize("at_once", [0, 2**16])
+def test_gradients_are_a_named_tuple(cell, rng, monkeypatch, at_once):
     """Also where the initial state's are computed when they are asked for."""
-    monkeypatch.setattr(_tape, "AT_ONCE", elements)
+    monkeypatch.setattr(_tape, "AT_ONCE", at_once)
     x, weights, _ = call(rng, cell, T=1)
     _, tape = cell.forward(x, *weights)
     gradients = cell.backward(rng.normal(size=(len(x), weights[1].shape[0])), tape)

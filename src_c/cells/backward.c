@@ -166,7 +166,8 @@ static void add_repeated(const frnn_backward *g, frnn_share share, size_t b, frn
 }
 
 /* Has idle seats' rows skip what is masked, or leave. */
-static void fill_seats(const frnn_backward *g, frnn_back_step *s, frnn_seats *seats) {
+static void fill_seats(const frnn_backward *g, frnn_back_step *s) {
+    frnn_seats *const seats = &s->seats;
     const int repeats = g->gradients->dy && !g->plan->zero_output_for_mask;
     for (size_t i = 0; (i = frnn_idle_seat(seats, i)) < seats->n;) {
         const size_t b = seats->row[i];
@@ -174,13 +175,13 @@ static void fill_seats(const frnn_backward *g, frnn_back_step *s, frnn_seats *se
         if (repeats && skipped.first < skipped.last) add_repeated(g, s->share, b, skipped);
         if (frnn_is_idle(seats, i)) frnn_next_row(seats, i);
     }
-    s->n = seats->n, s->changes = seats->changes;
+    s->n = seats->n;
 }
 
 void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **list) {
     for (size_t i = 0; i < s->n && s->step > 0; i++) list[i] -= place->time;
-    for (size_t j = 0; j < s->changes; j++) {
-        const size_t i = s->changed[j];
+    for (size_t j = 0; j < s->seats.changes; j++) {
+        const size_t i = s->seats.changed[j];
         if (i < s->n) list[i] = frnn_at(place, s->rows[i], s->steps[i]);
     }
 }
@@ -188,12 +189,11 @@ void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **lis
 /* A member's steps of a chunk with a mask. */
 static int go_through_seats(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
                             const frnn_way_back *way) {
-    frnn_seats seats = frnn_take_seats(&g->seats, member, s->share.rows, steps, 1);
-    s->rows = seats.row, s->steps = seats.step, s->changed = seats.changed, s->step = 0;
-    for (fill_seats(g, s, &seats); s->n; s->step++) {
+    s->seats = frnn_take_seats(&g->seats, member, s->share.rows, steps, 1);
+    s->rows = s->seats.row, s->steps = s->seats.step, s->step = 0;
+    for (fill_seats(g, s); s->n; s->step++) {
         if (way->step(g, team, member, s, way->cell)) return 1;
-        s->changes = 0;
-        if (frnn_go_step(&seats)) fill_seats(g, s, &seats);
+        if (frnn_go_step(&s->seats)) fill_seats(g, s);
     }
     return 0;
 }

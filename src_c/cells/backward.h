@@ -38,17 +38,16 @@ typedef struct frnn_backward {
 /* What a member has to do in a step: its share of the columns, for the rows that take part. */
 typedef struct frnn_back_step {
     frnn_share share;
-    size_t first;          /* of the chunk */
-    frnn_range span;       /* the steps of it, after which */
-    frnn_range next;       /* these rows are next, */
-    size_t next_steps;     /* with so many steps before them */
-    size_t step;           /* with a mask, how many there have been in the chunk */
-    size_t n;              /* rows that take part, */
-    const size_t *rows;    /* which ones of the batch, without a mask all of the share; */
-    const size_t *steps;   /* with a mask, at which step each of them is, */
-    const size_t *changed; /* and the seats of those that do not go on from the step before, */
-    size_t changes;        /* so many; */
-    const char **dz;       /* and memory for lists of n rows */
+    size_t first;        /* of the chunk */
+    frnn_range span;     /* the steps of it, after which */
+    frnn_range next;     /* these rows are next, */
+    size_t next_steps;   /* with so many steps before them */
+    size_t step;         /* with a mask, how many there have been in the chunk */
+    size_t n;            /* rows that take part, */
+    const size_t *rows;  /* which ones of the batch, without a mask all of the share; */
+    const size_t *steps; /* with a mask, at which step each of them is, */
+    frnn_seats seats;    /* and who sits where; */
+    const char **dz;     /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
 } frnn_back_step;
@@ -111,14 +110,14 @@ void frnn_begin_backward(const frnn_backward *g);
  * the first barrier in here. Nonzero: the team is stopping. */
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
 
-/* Makes a list of rows of the step before one of this step. */
+/* Moves a list of rows on from the last step to this one, with a mask: only seats that have changed are listed anew. */
 void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **list);
 
 static inline size_t frnn_back_step_of(const frnn_backward *g, const frnn_back_step *step, size_t i) {
     return g->tape->mask ? step->steps[i] : step->step;
 }
 
-/* Lists the rows of a step. With a mask the list must be that of the step before, unless the chunk begins. */
+/* Lists the rows of a step. With a mask the list must still be the last step's, unless the chunk begins. */
 static inline void frnn_list_back(const frnn_backward *g, const frnn_back_step *s, frnn_place place, char **list) {
     if (!g->tape->mask) frnn_list(&place, s->n, NULL, NULL, s->share.rows.first, s->step, list);
     else frnn_move_list(s, &place, list);

@@ -184,7 +184,7 @@ static void F(sum)(size_t n, const void *panel, void *sum) {
     for (; n > 0; n--, row += PANEL)
         for (size_t v = 0; v < VECTORS; v++) part[0][v] = part[0][v] + V(load)(row + v * LANES);
     for (size_t v = 0; v < VECTORS; v++) {
-        const VEC all = (part[0][v] + part[1][v]) + (part[2][v] + part[3][v]);
-        V(store)(total + v * LANES, V(load)(total + v * LANES) + all);
+        for (size_t i = 1; i < F(SUMS); i++) part[0][v] = part[0][v] + part[i][v];
+        V(store)(total + v * LANES, V(load)(total + v * LANES) + part[0][v]);
     }
 }

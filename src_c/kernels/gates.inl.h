@@ -82,7 +82,7 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates,
     F(store_some)((REAL *)g->dz[u[e].row] + (part) * g->dz_stride + u[e].unit + v * LANES, value, LANES_HERE)
 
 /* The kernel `name` from name_units. That it leaves the vectors must be said: gcc, which lets some of them live across the calls
- * of list_units, would forget it, and the next instruction of the old kind would take a hundred cycles. */
+ * of list_units, would forget it, and the next instruction of the old kind could take 100 ns. */
 #define FRNN_GATED_KERNEL(name, order, gates, most) \
     static void F(name)(const frnn_gated_rows *g) { \
         F(for_units)(g, F(order), gates, most, F(name##_units)); \

@@ -12,11 +12,16 @@ trap 'exit 1' HUP INT TERM
 # The flags of setup.py, and warnings as errors. Files for other processors are empty, which -Wpedantic would refuse.
 flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
 
+# And those that only gcc for x86 knows.
+structs="-mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
+
 # build NAME COMPILER FLAG...: the program $scratch/NAME. The equations to compare with are compiled without what looks for
 # mistakes, which took half of all the time to look there.
 build() {
     program=$scratch/$1 compiler=$2
     shift 2
+    # shellcheck disable=SC2086
+    if "$compiler" $structs -x c -c /dev/null -o "$program.o" 2>/dev/null; then set -- "$@" $structs; fi
     # shellcheck disable=SC2086
     for equations in naive naive_gated; do
         "$compiler" $flags -O3 -c "$tests/$equations.c" -I"$source" -o "$program.$equations.o"

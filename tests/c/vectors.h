@@ -1,5 +1,5 @@
-/* Whether a call has left the processor's vectors: their upper halves must be zeros then. Otherwise each instruction that is
- * older than these halves takes a hundred cycles on some processors, in the caller's code too. */
+/* Whether a call has left the processor's vectors: their upper halves must be zeros then. Otherwise the next
+ * instruction that is older than these halves takes 100 ns on some processors, in the caller's code too. */
 #ifndef VECTORS_H
 #define VECTORS_H
 
