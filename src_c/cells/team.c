@@ -4,6 +4,10 @@
 
 /* Bytes of the left-hand rows that stay in the second-level cache while the panels pass by. */
 static const size_t ROW_BLOCK_BYTES = 512 * 1024;
+/* Where left-hand rows are longer than this, and many of them, sums are made in parts of at most so many bytes, for at most so
+ * many rows at a time: the rows' parts and a panel's stay in that cache while they meet. */
+static const size_t LONG_BYTES = 12 * 1024, PART_BYTES = 8 * 1024, MANY_BYTES = 256 * 1024;
+enum { LONG_ROWS = 64 };
 /* Multiply-adds between two looks at whether to stop. */
 static const size_t PIECE = (size_t)1 << 22;
 
@@ -40,16 +44,48 @@ frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_
     return share;
 }
 
+/* Few rows have wide tiles, which reuse nothing that could stay. */
+static int has_long_sums(const frnn_kernels *k, const frnn_product *p, size_t row_bytes) {
+    return row_bytes > LONG_BYTES && p->rows > k->tile && p->rows * row_bytes > MANY_BYTES && !p->interleaved;
+}
+
+/* c holds the sums from one part to the next, so the bits are those of a sum in one piece. */
+static void multiply_long(const frnn_kernels *kernels, const frnn_product *whole) {
+    const void *a[LONG_ROWS];
+    frnn_product product = *whole;
+    product.term[1] = (frnn_term){0};
+    product.activation = FRNN_LINEAR;
+    for (const frnn_term *t = whole->term; t < whole->term + 2; t++) {
+        const size_t parts = (t->K * kernels->size + PART_BYTES - 1) / PART_BYTES;
+        const int ends = t > whole->term || whole->term[1].K == 0; /* with this term */
+        for (size_t i = 0; i < parts; i++) {
+            const frnn_range k = frnn_part(t->K, parts, i);
+            const size_t count = k.last - k.first;
+            if (ends && i + 1 == parts) product.activation = whole->activation;
+            for (size_t r = 0; r < whole->rows; r++) a[r] = (const char *)t->a[r] + k.first * kernels->size;
+            for (size_t panel = whole->first; panel < whole->last; panel++) {
+                /* For a product whose panels have `count` rows, its own begins here. */
+                const size_t skipped = (panel * (t->K - count) + k.first) * kernels->panel * kernels->size;
+                product.term[0] = (frnn_term){a, (const char *)t->b + skipped, count};
+                product.first = panel, product.last = panel + 1;
+                kernels->product(&product);
+            }
+            product.start = NULL, product.starts = NULL;
+        }
+    }
+}
+
 int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, const frnn_product *whole) {
-    const size_t K = whole->term[0].K + whole->term[1].K, row_work = K * kernels->panel;
+    const size_t K = whole->term[0].K + whole->term[1].K, row_work = K * kernels->panel, row_bytes = K * kernels->size;
     const double work = (double)whole->rows * (double)row_work * (double)(whole->last - whole->first);
-    if (whole->rows * K * kernels->size <= ROW_BLOCK_BYTES
-        && work <= (double)PIECE) { /* the usual case, in one piece */
+    if (whole->rows * row_bytes <= ROW_BLOCK_BYTES && work <= (double)PIECE) { /* the usual case, in one piece */
         kernels->product(whole);
         return frnn_worked(team, member, work);
     }
     frnn_product product = *whole;
-    const size_t block = frnn_most(ROW_BLOCK_BYTES / (frnn_most(K, 1) * kernels->size), 4 * kernels->tile);
+    const int is_long = has_long_sums(kernels, whole, row_bytes);
+    const size_t rows = frnn_most(ROW_BLOCK_BYTES / frnn_most(row_bytes, 1), 4 * kernels->tile);
+    const size_t block = is_long ? LONG_ROWS : rows;
     for (size_t row = 0; row < whole->rows; row += product.rows) {
         /* Blocks of equal size: no small one is left over. */
         const size_t left = whole->rows - row, blocks = (left + block - 1) / block;
@@ -61,7 +97,8 @@ int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, c
         const size_t panel_work = frnn_most(product.rows * row_work, 1), piece = frnn_most(PIECE / panel_work, 4);
         for (product.first = whole->first; product.first < whole->last; product.first = product.last) {
             product.last = frnn_least(product.first + piece, whole->last);
-            kernels->product(&product);
+            if (is_long) multiply_long(kernels, &product);
+            else kernels->product(&product);
             if (frnn_worked(team, member, (double)panel_work * (double)(product.last - product.first))) return 1;
         }
     }

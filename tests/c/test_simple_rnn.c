@@ -91,4 +91,10 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
     }
     /* A product large enough to be computed in several pieces. */
     if (effort == FULL) check_sizes(kernels, 150, 2, 3, 290);
+    /* Sums so long that they are made in parts: over x by itself, and over x and h. */
+    for (size_t i = 0; i < (effort == FULL ? 4 : 1); i++) {
+        options o = random_options(45, 2, 0, i % 2 ? 2 * P + 3 : 9);
+        o.I = 4001, o.V = 0, o.dx = 1;
+        check_call(kernels, &o, 1);
+    }
 }
