@@ -1,8 +1,9 @@
 /* The C core by itself, without Python: every instruction set of this machine, both element types.
  *
- *     driver [--quick] [--threads]
+ *     driver [--quick] [--threads] [--isa NAME]
  *
- * --quick: less of everything, for emulators. --threads: only what uses several threads, for ThreadSanitizer. */
+ * --quick: less of everything, for emulators. --threads: only what uses several threads, for ThreadSanitizer.
+ * --isa: only this instruction set. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,16 +18,19 @@ const frnn_api *api;
 int main(int argc, char **argv) {
     effort effort = FULL;
     int only_threads = 0;
+    const char *only_isa = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quick") == 0) effort = QUICK;
         else if (strcmp(argv[i], "--threads") == 0) only_threads = 1;
-        else return fprintf(stderr, "usage: %s [--quick] [--threads]\n", argv[0]), 2;
+        else if (strcmp(argv[i], "--isa") == 0 && i + 1 < argc) only_isa = argv[++i];
+        else return fprintf(stderr, "usage: %s [--quick] [--threads] [--isa NAME]\n", argv[0]), 2;
     }
     report_crashes();
     api = frnn_get_api();
     test_tables();
     for (size_t i = 0; api->isa_name(i); i++) {
         const char *isa = api->isa_name(i);
+        if (only_isa && strcmp(isa, only_isa) != 0) continue;
         const size_t before = checks_passed();
         const clock_t start = clock();
         alarm(600); /* a deadlock shall end, too */

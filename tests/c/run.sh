@@ -1,6 +1,6 @@
 #!/bin/sh
-# The C core by itself, without Python: built as the package builds it, with sanitizers, and for AArch64 under an
-# emulator. What this machine lacks is skipped, and said so. CC=... chooses the compiler of the first three builds.
+# The C core by itself, without Python: built as the package builds it, with sanitizers, and emulated: AVX-512 where there
+# is none, and AArch64. What this machine lacks is skipped, and said so. CC=... chooses the compiler of the first three builds.
 set -eu
 tests=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 source=$tests/../../src_c
@@ -34,6 +34,12 @@ build() {
     "$compiler" $flags "$@" "$program".*.o -lm -o "$program"
 }
 
+# passes COMMAND...: what the driver prints is shown, and kept in $scratch/log.
+passes() {
+    "$@" | tee "$scratch/log"
+    grep -q '^driver: [0-9]* checks passed' "$scratch/log"
+}
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
 section() { printf '%s\n' "--- $*"; }
@@ -50,8 +56,11 @@ for compiler in "$cc" gcc clang; do
     versions="${versions:-}|$version|"
     section "$compiler"
     build native "$compiler" -O3 -g0
-    "$scratch/native"
+    passes "$scratch/native"
+    mv "$scratch/log" "$scratch/native.log"
 done
+
+best=$(sed -n 's/^\([a-z0-9]*\): [0-9]* checks, .*/\1/p' "$scratch/native.log" | tail -n 1)
 
 section "addresses and undefined behavior"
 build sanitized "$cc" -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -62,17 +71,29 @@ printf 'int main(void) { return 0; }\n' >"$scratch/empty.c"
 if "$cc" -fsanitize=thread "$scratch/empty.c" -o "$scratch/empty" 2>/dev/null && "$scratch/empty" 2>/dev/null; then
     # What it adds to the code confuses gcc's warnings.
     build races "$cc" -w -O1 -g -fsanitize=thread -DWITHOUT_FORK
-    TSAN_OPTIONS=halt_on_error=1 "$scratch/races" --threads
+    # What threads share is above the kernels.
+    TSAN_OPTIONS=halt_on_error=1 "$scratch/races" --threads --isa "$best"
 else
     echo "skipped: ThreadSanitizer does not work here"
+fi
+
+section "AVX-512"
+if ! grep -q '^avx512: not on this machine' "$scratch/native.log" || ! grep -q '^avx2: [0-9]* checks' "$scratch/native.log"; then
+    echo "skipped: it is tested above, or AVX2 is missing, too"
+elif ! [ -e /usr/include/simde/x86/avx512.h ]; then
+    echo "skipped: SIMDe (libsimde-dev) is missing"
+else
+    # The core believes that this processor has everything. The flag is for -O1 to clear the vectors' upper parts, too.
+    build emulated "$cc" -O1 -fexpensive-optimizations -g0 -mavx2 -mfma -Wno-psabi -I"$tests/emulated" '-D__builtin_cpu_supports(feature)=1'
+    passes "$scratch/emulated" --isa avx512
+    grep -q '^avx512: [0-9]* checks' "$scratch/log"
 fi
 
 section "AArch64"
 if has aarch64-linux-gnu-gcc && has qemu-aarch64; then
     build aarch64 aarch64-linux-gnu-gcc -O3 -g0 -static -DWITHOUT_FORK
-    qemu-aarch64 "$scratch/aarch64" --quick | tee "$scratch/log"
+    passes qemu-aarch64 "$scratch/aarch64" --quick
     for isa in generic neon; do grep -q "^$isa: [0-9]* checks" "$scratch/log"; done
-    grep -q '^driver: [0-9]* checks passed' "$scratch/log"
 else
     echo "skipped: aarch64-linux-gnu-gcc or qemu-aarch64 is missing"
 fi
