@@ -1,6 +1,6 @@
 /* AVX-512 for a processor that has none, so that its kernels are tested everywhere: SIMDe's functions under Intel's names,
- * compiled for AVX2 and FMA, and the six that SIMDe 0.7.4 lacks. It stands before the compiler's
- * own <immintrin.h>, to which it adds. What it cannot show is whether the compiler's functions do the same, and how fast they are. */
+ * compiled for AVX2 and FMA, and the six that SIMDe 0.7.4 lacks. It stands before the compiler's own <immintrin.h>, to which
+ * it adds. It cannot show whether the processor's instructions do the same, nor how fast they are. */
 #ifndef EMULATED_IMMINTRIN_H
 #define EMULATED_IMMINTRIN_H
 
