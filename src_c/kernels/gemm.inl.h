@@ -3,7 +3,12 @@
  * A tile of `rows` rows by `vectors` vectors of c stays in registers while k runs: per k, load the vectors of b,
  * broadcast one element of each row of a, multiply and add. Every loop over rows and vectors has constant bounds and
  * unrolls completely, so that `acc` is made of registers. Few rows alone would leave the multiply-add pipes waiting
- * for each other's results; they get wider tiles (two or four panels) instead. */
+ * for each other's results; they get wider tiles (two or four panels) instead.
+ *
+ * What else runs on a processor's core takes turns with us at the instructions: then their number limits a tile, and how
+ * many of their bytes lie side by side, while the pipes are idle. So tiles ask for memory only where they must, their
+ * loops begin with a line of the cache (setup.py), and where the nearest cache holds a pair of panels, AVX2 has tiles of
+ * half the rows and twice the columns, which take a sixth fewer instructions for the same work. */
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
@@ -11,10 +16,11 @@
  * goes through them so fast that asking only takes time. */
 enum { F(ROWS_AHEAD) = 64 };
 
-/* How many bytes beyond b the memory is that a tile asks for. The first tile of a panel asks for b itself; for the others b
- * has come nearer already. */
-FRNN_INLINE uintptr_t F(bytes_ahead)(frnn_ahead *ahead, size_t row, const REAL *b, size_t K) {
-    if (!ahead || row == 0 || ahead->next >= ahead->end) return F(ROWS_AHEAD) * PANEL * sizeof(REAL);
+/* How many bytes beyond b the memory is that a tile asks for; 0: it asks for nothing. A panel's first tile asks for b itself;
+ * for the others b has come nearer already. */
+FRNN_INLINE uintptr_t F(bytes_ahead)(const int vectors, frnn_ahead *ahead, size_t row, const REAL *b, size_t K) {
+    if (row == 0) return vectors == VECTORS ? F(ROWS_AHEAD) * PANEL * sizeof(REAL) : 0;
+    if (!ahead || ahead->next >= ahead->end) return 0;
     const char *next = ahead->next;
     ahead->next += K * PANEL * sizeof(REAL);
     return (uintptr_t)next - (uintptr_t)b;
@@ -34,23 +40,44 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
  * into a vector register, and take a turn of the multiply-add pipes to get it back. */
 enum { F(HELD) = 9 };
 
+/* Of many rows, tiles that have a pair of panels */
+#define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && rows == F(ROWS_2X) && vectors == 2 * VECTORS)
+
 /* acc += a b for one k. */
-FRNN_INLINE void F(tile_add)(const int rows, const int vectors, VEC (*acc)[FRNN_MOST_VECTORS], const REAL *const *a,
-                             const REAL *const volatile *beyond, size_t k, const REAL *b, size_t panel_size,
-                             uintptr_t ahead) {
+FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
+                             const REAL *const *a, const REAL *const volatile *beyond, size_t k, const REAL *b,
+                             size_t panel_size, uintptr_t ahead) {
     VEC w[FRNN_MOST_VECTORS];
+    /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
+    const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
+    const REAL *const last =
+        b + (size_t)((vectors - 1) / VECTORS) * panel_size + (size_t)((vectors - 1) % VECTORS) * LANES;
     FRNN_UNROLL
-    for (int v = 0; v < vectors; v++)
+    for (int v = 0; v < loaded; v++)
         w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) {
         const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
         FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+        for (int v = 0; v < loaded; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+        if (loaded < vectors) acc[r][loaded] = V(fma_at)(s, last, acc[r][loaded]);
     }
     FRNN_UNROLL
-    for (size_t i = 0; i < PANEL * sizeof(REAL) && vectors == VECTORS; i += FRNN_LINE)
+    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE)
         __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
+}
+
+/* acc += a b. The tiles that do most of the work may take two k between two jumps. */
+FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
+                             const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
+                             size_t panel_size, uintptr_t ahead) {
+    const int two = F(TWO_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
+    size_t k = 0;
+    for (; two && k + 2 <= K; k += 2, b += 2 * PANEL) {
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, ahead);
+    }
+    for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
 }
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
@@ -82,19 +109,14 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
         const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
         const size_t K = t->K, panel_size = K * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
-        const uintptr_t ahead = asks ? F(bytes_ahead)(g->ahead, row, b, K) : F(ROWS_AHEAD) * PANEL * sizeof(REAL);
+        const uintptr_t ahead = asks ? F(bytes_ahead)(vectors, g->ahead, row, b, K) : 0;
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) {
             if (r < F(HELD)) a[r] = t->a[row + r];
             else beyond[r] = t->a[row + r];
         }
-        size_t k = 0;
-        /* The highest tiles, which do most of the work, may take two k between two jumps. */
-        for (; F(TWO_K) && rows > ROWS - 2 && vectors == VECTORS && k + 2 <= K; k += 2, b += 2 * PANEL) {
-            F(tile_add)(rows, vectors, acc, a, beyond, k, b, panel_size, ahead);
-            F(tile_add)(rows, vectors, acc, a, beyond, k + 1, b + PANEL, panel_size, ahead);
-        }
-        for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, acc, a, beyond, k, b, panel_size, ahead);
+        if (ahead) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, ahead);
+        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, 0);
     }
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -112,7 +134,8 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
-        F(tile)(rows, panels ? panels * VECTORS : 1, panels == 1, g, row, panel); \
+        const int vectors = panels ? panels * VECTORS : 1; \
+        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
@@ -163,16 +186,22 @@ static void F(activate_rows)(frnn_activation activation, void *const *c, size_t 
 /* Elements that are activated together, still in the nearest cache after they were stored. */
 enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 
+/* Whether the nearest cache holds two panels beside everything else, which may make tiles of both the better ones. */
+FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
+    return 2 * (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL) <= F(PAIR_BYTES);
+}
+
 /* Panel by panel: each comes from its cache once for all rows. */
 static void F(panels)(const frnn_product *g) {
-    size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) ? 2 : 1; /* panels of a tile */
-    size_t activated = g->first * PANEL;                                      /* columns before this one are done */
+    const size_t all = F(has_pairs)(g) || g->rows <= F(ROWS_2X) ? 2 : 1;
+    size_t width = g->rows <= F(ROWS_4X) ? 4 : all; /* panels of a tile */
+    size_t activated = g->first * PANEL;            /* columns before this one are done */
     for (size_t panel = g->first; panel < g->last; panel += width) {
         const size_t left = g->N - panel * PANEL;
         /* Every vector of a tile but the last must be whole. */
         while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
         /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
-        const size_t most = left <= LANES ? F(ROWS_0X) : ROWS;
+        const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
         const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
         const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
         const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
@@ -215,8 +244,8 @@ static void F(product)(const frnn_product *g) {
         F(product_of_interleaved)(g);
         return;
     }
-    const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL),
-                 tiles = (g->rows + ROWS - 1) / ROWS;
+    const size_t panel_bytes = (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL);
+    const size_t most = F(has_pairs)(g) ? F(ROWS_2X) : ROWS, tiles = (g->rows + most - 1) / most;
     if (tiles <= 1 || panel_bytes * F(MANY) >= F(NEAR) || g->last - g->first < F(MANY)) {
         (g->backwards && g->last - g->first > F(IN_ORDER) ? F(panels_backwards) : F(panels))(g);
         return;
