@@ -21,8 +21,8 @@ CFLAGS += ["-fno-asynchronous-unwind-tables"]  # no exception passes through; th
 # compilers, and gcc for other processors, do not know these flags and do not need them.
 STRUCTS = [f"-m{what}-strategy=vector_loop:512:noalign,libcall:-1:noalign" for what in ("memset", "memcpy")]
 
-# Loops begin with a line of the cache: a processor takes at most eight instructions at a time and none from two lines, and
-# half as often if its core has other work, too. Sums of outer products took up to a seventh longer. 30 kB.
+# Loops begin with a line of the cache. It makes no difference until something else runs on the same core: then sums of outer
+# products, whose loop is two lines long, took a seventh longer where it began in the middle of one. 30 kB.
 LOOPS = ["-falign-loops=64"]
 
 

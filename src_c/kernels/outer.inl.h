@@ -6,10 +6,39 @@
 /* Heights of tiles, so that few rows do not pay for many. */
 enum { F(ROWS_HIGH) = ROWS, F(ROWS_MIDDLE) = ROWS * 2 / 3, F(ROWS_LOW) = (ROWS + 2) / 3 };
 
+/* acc += the nth outer product. */
+FRNN_INLINE void F(outer_add)(const int rows, const int vectors, const int a_in_rows, const int b_in_rows,
+                              VEC (*acc)[VECTORS], const frnn_outer *g, size_t n) {
+    REAL *const tile = g->a, *const to = g->keep ? tile : NULL;
+    const size_t last = g->columns - (size_t)(vectors - 1) * LANES; /* elements of the last vector */
+    const REAL *a = a_in_rows ? (const REAL *)g->a_rows[n] + g->a_column : tile + n * ROWS;
+    const REAL *b = b_in_rows ? (const REAL *)g->b_rows[n] + g->b_column : (const REAL *)g->b + n * PANEL;
+    VEC w[VECTORS];
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const int whole = !b_in_rows || v < vectors - 1;
+        w[v] = whole ? V(load)(b + v * LANES) : F(load_some)(b + v * LANES, last < LANES ? last : LANES);
+    }
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const VEC s = V(set1)(a[r]);
+        FRNN_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
+    }
+    /* What the next tile of the same rows needs may have to come from memory. */
+    if (a_in_rows) {
+        __builtin_prefetch(a + 2 * rows);
+        if (to) memcpy(to + n * ROWS, a, (size_t)rows * sizeof(REAL));
+    }
+    if (b_in_rows) {
+        FRNN_UNROLL
+        for (int v = 0; v < vectors; v++) __builtin_prefetch(b + PANEL + v * LANES);
+    }
+}
+
 FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in_rows, const int b_in_rows,
                                const frnn_outer *g) {
     VEC acc[ROWS][VECTORS];
-    REAL *const tile = g->a, *const to = g->keep ? tile : NULL;
     const size_t last = g->columns - (size_t)(vectors - 1) * LANES; /* elements of the last vector */
     if (!g->fresh) /* c, which is wanted at the end, comes from far away */
         for (size_t r = 0; r < g->rows; r++)
@@ -20,31 +49,16 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
         FRNN_UNROLL
         for (int v = 0; v < vectors; v++) acc[r][v] = V(set1)(0);
     }
-    for (size_t n = 0; n < g->n; n++) {
-        const REAL *a = a_in_rows ? (const REAL *)g->a_rows[n] + g->a_column : tile + n * ROWS;
-        const REAL *b = b_in_rows ? (const REAL *)g->b_rows[n] + g->b_column : (const REAL *)g->b + n * PANEL;
-        VEC w[VECTORS];
-        FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) {
-            const int whole = !b_in_rows || v < vectors - 1;
-            w[v] = whole ? V(load)(b + v * LANES) : F(load_some)(b + v * LANES, last < LANES ? last : LANES);
-        }
-        FRNN_UNROLL
-        for (int r = 0; r < rows; r++) {
-            const VEC s = V(set1)(a[r]);
-            FRNN_UNROLL
-            for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
-        }
-        /* What the next tile of the same rows needs may have to come from memory. */
-        if (a_in_rows) {
-            __builtin_prefetch(a + 2 * rows);
-            if (to) memcpy(to + n * ROWS, a, (size_t)rows * sizeof(REAL));
-        }
-        if (b_in_rows) {
-            FRNN_UNROLL
-            for (int v = 0; v < vectors; v++) __builtin_prefetch(b + PANEL + v * LANES);
-        }
+    /* What most of the work goes through takes four at a time: fewer jumps. */
+    const int four = rows == ROWS && vectors == VECTORS && !a_in_rows && !b_in_rows;
+    size_t n = 0;
+    for (; four && n + 4 <= g->n; n += 4) {
+        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n);
+        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 1);
+        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 2);
+        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 3);
     }
+    for (; n < g->n; n++) F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n);
     if (rows == ROWS && vectors == VECTORS && !b_in_rows && g->rows == ROWS && last == LANES && !g->fresh) {
         REAL *c = g->c; /* the usual case, in 60 cycles less */
         FRNN_UNROLL
