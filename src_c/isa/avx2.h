@@ -17,8 +17,13 @@ static inline void v_store_f32(float *p, v_f32 a) { _mm256_storeu_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm256_maskload_ps(p, first_f32(n)); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm256_maskstore_ps(p, first_f32(n), a); }
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fmadd_ps(a, b, c); }
-/* Written out: a compiler would load once for several of them, which takes an instruction and a register. */
-static inline v_f32 v_fma_at_f32(v_f32 a, const float *p, v_f32 c) {
+/* Written out: gcc would let the sums change registers, at the price of moves, and write some to memory and back where a loop
+ * takes four k at a time; and it would load once for several multiply-adds, which takes an instruction and a register. */
+static inline v_f32 v_add_f32(v_f32 c, v_f32 a, v_f32 b) {
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+static inline v_f32 v_add_at_f32(v_f32 c, v_f32 a, const float *p) {
     __asm__("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "m"(*(const __m256_u *)p));
     return c;
 }
@@ -63,7 +68,11 @@ static inline void v_store_f64(double *p, v_f64 a) { _mm256_storeu_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm256_maskload_pd(p, first_f64(n)); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm256_maskstore_pd(p, first_f64(n), a); }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fmadd_pd(a, b, c); }
-static inline v_f64 v_fma_at_f64(v_f64 a, const double *p, v_f64 c) {
+static inline v_f64 v_add_f64(v_f64 c, v_f64 a, v_f64 b) {
+    __asm__("vfmadd231pd %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+    return c;
+}
+static inline v_f64 v_add_at_f64(v_f64 c, v_f64 a, const double *p) {
     __asm__("vfmadd231pd %2, %1, %0" : "+x"(c) : "x"(a), "m"(*(const __m256d_u *)p));
     return c;
 }
@@ -101,7 +110,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_4X_f32 1
 #define ROWS_0X_f32 8
 #define PAIR_BYTES_f32 (24 * 1024)
-#define TWO_K_f32 1
+#define FOUR_K_f32 1
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 6
@@ -110,7 +119,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_4X_f64 1
 #define ROWS_0X_f64 8
 #define PAIR_BYTES_f64 (24 * 1024)
-#define TWO_K_f64 1
+#define FOUR_K_f64 1
 #define STRIP_f64 4
 #define AT_ONCE_f64 4
 

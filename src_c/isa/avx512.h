@@ -13,7 +13,8 @@ static inline void v_store_f32(float *p, v_f32 a) { _mm512_storeu_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first_f32(n), p); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm512_mask_storeu_ps(p, first_f32(n), a); }
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmadd_ps(a, b, c); }
-static inline v_f32 v_fma_at_f32(v_f32 a, const float *p, v_f32 c) { return v_fma_f32(a, v_load_f32(p), c); }
+static inline v_f32 v_add_f32(v_f32 c, v_f32 a, v_f32 b) { return v_fma_f32(a, b, c); }
+static inline v_f32 v_add_at_f32(v_f32 c, v_f32 a, const float *p) { return v_fma_f32(a, v_load_f32(p), c); }
 static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return _mm512_min_ps(a, b); }
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return _mm512_max_ps(a, b); }
 static inline v_f32 v_sqrt_f32(v_f32 a) { return _mm512_sqrt_ps(a); }
@@ -56,7 +57,8 @@ static inline void v_store_f64(double *p, v_f64 a) { _mm512_storeu_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm512_maskz_loadu_pd(first_f64(n), p); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm512_mask_storeu_pd(p, first_f64(n), a); }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fmadd_pd(a, b, c); }
-static inline v_f64 v_fma_at_f64(v_f64 a, const double *p, v_f64 c) { return v_fma_f64(a, v_load_f64(p), c); }
+static inline v_f64 v_add_f64(v_f64 c, v_f64 a, v_f64 b) { return v_fma_f64(a, b, c); }
+static inline v_f64 v_add_at_f64(v_f64 c, v_f64 a, const double *p) { return v_fma_f64(a, v_load_f64(p), c); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return _mm512_min_pd(a, b); }
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return _mm512_max_pd(a, b); }
 static inline v_f64 v_sqrt_f64(v_f64 a) { return _mm512_sqrt_pd(a); }
@@ -92,7 +94,7 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_4X_f32 3
 #define ROWS_0X_f32 12
 #define PAIR_BYTES_f32 0
-#define TWO_K_f32 0
+#define FOUR_K_f32 0
 #define STRIP_f32 1
 #define AT_ONCE_f32 8
 #define ROWS_f64 12
@@ -101,7 +103,7 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_4X_f64 3
 #define ROWS_0X_f64 12
 #define PAIR_BYTES_f64 0
-#define TWO_K_f64 0
+#define FOUR_K_f64 0
 #define STRIP_f64 1
 #define AT_ONCE_f64 8
 

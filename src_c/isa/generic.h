@@ -7,8 +7,9 @@
  *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n <= LANES, no byte past them is read
  *   v_store_n(p, a, n)         the first n lanes to memory
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
- *   v_fma_at(a, p, c)          the same with b at p, which no register is for
- *   v_fnma(a, b, c)            c - a * b; one rounding, as above
+ *   v_fnma(a, b, c)            c - a * b; the same
+ *   v_add(c, a, b)             v_fma(a, b, c) for a sum c that has a register and keeps it, if that must be said
+ *   v_add_at(c, a, p)          v_add(c, a, v_load(p)) with no register for b
  *   v_min(a, b), v_max(a, b)   a < b ? a : b and a > b ? a : b, so that a NaN in b stays
  *   v_sqrt(a)                  the square root
  *   v_abs(a), v_sign(a, s)     |a|; |a| with the sign of s
@@ -20,7 +21,7 @@
  * once, without a type,
  *   v_leave()                  no vector is needed any more, where the processor wants to know
  * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_0X_T (rows of one with a single vector,
- * not fewer), TWO_K_T (whether the highest tiles take two k at a time), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is
+ * not fewer), FOUR_K_T (whether the highest tiles take four k at a time), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is
  * twice or four times as wide), PAIR_BYTES_T (and with more rows, too, if two panels have so many bytes at most; 0: never),
  * STRIP_T (tiles that are packed together); and for the activations AT_ONCE_T (vectors that go through them side by side).
  * Vectors support + - * /
@@ -49,7 +50,8 @@ static inline void v_leave(void) {}
     } \
     WORD void v_store_n_##T(REAL *p, v_##T a, size_t n) { for (size_t i = 0; i < n; i++) p[i] = a[i]; } \
     WORD v_##T v_fma_##T(v_##T a, v_##T b, v_##T c) { return a * b + c; } \
-    WORD v_##T v_fma_at_##T(v_##T a, const REAL *p, v_##T c) { return v_fma_##T(a, v_load_##T(p), c); } \
+    WORD v_##T v_add_##T(v_##T c, v_##T a, v_##T b) { return v_fma_##T(a, b, c); } \
+    WORD v_##T v_add_at_##T(v_##T c, v_##T a, const REAL *p) { return v_fma_##T(a, v_load_##T(p), c); } \
     WORD v_##T v_choose_##T(v_int_##T mask, v_##T a, v_##T b) { \
         return (v_##T)((mask & (v_int_##T)a) | (~mask & (v_int_##T)b)); \
     } \
@@ -93,7 +95,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_4X_f32 1
 #define ROWS_0X_f32 4
 #define PAIR_BYTES_f32 0
-#define TWO_K_f32 0
+#define FOUR_K_f32 0
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 4
@@ -102,7 +104,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_4X_f64 1
 #define ROWS_0X_f64 4
 #define PAIR_BYTES_f64 0
-#define TWO_K_f64 0
+#define FOUR_K_f64 0
 #define STRIP_f64 8
 #define AT_ONCE_f64 4
 

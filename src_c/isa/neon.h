@@ -20,7 +20,8 @@ static inline void v_store_n_f32(float *p, v_f32 a, size_t n) {
     for (size_t i = 0; i < n; i++) p[i] = all[i];
 }
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return vfmaq_f32(c, a, b); }
-static inline v_f32 v_fma_at_f32(v_f32 a, const float *p, v_f32 c) { return v_fma_f32(a, v_load_f32(p), c); }
+static inline v_f32 v_add_f32(v_f32 c, v_f32 a, v_f32 b) { return v_fma_f32(a, b, c); }
+static inline v_f32 v_add_at_f32(v_f32 c, v_f32 a, const float *p) { return v_fma_f32(a, v_load_f32(p), c); }
 static inline v_f32 v_min_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline v_f32 v_max_f32(v_f32 a, v_f32 b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline v_f32 v_sqrt_f32(v_f32 a) { return vsqrtq_f32(a); }
@@ -54,7 +55,8 @@ static inline void v_store_n_f64(double *p, v_f64 a, size_t n) {
     else vst1q_f64(p, a);
 }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return vfmaq_f64(c, a, b); }
-static inline v_f64 v_fma_at_f64(v_f64 a, const double *p, v_f64 c) { return v_fma_f64(a, v_load_f64(p), c); }
+static inline v_f64 v_add_f64(v_f64 c, v_f64 a, v_f64 b) { return v_fma_f64(a, b, c); }
+static inline v_f64 v_add_at_f64(v_f64 c, v_f64 a, const double *p) { return v_fma_f64(a, v_load_f64(p), c); }
 static inline v_f64 v_min_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
 static inline v_f64 v_max_f64(v_f64 a, v_f64 b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
 static inline v_f64 v_sqrt_f64(v_f64 a) { return vsqrtq_f64(a); }
@@ -82,7 +84,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 #define ROWS_4X_f32 2
 #define ROWS_0X_f32 8
 #define PAIR_BYTES_f32 0
-#define TWO_K_f32 0
+#define FOUR_K_f32 0
 #define STRIP_f32 1
 #define AT_ONCE_f32 4
 #define ROWS_f64 8
@@ -91,7 +93,7 @@ static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
 #define ROWS_4X_f64 2
 #define ROWS_0X_f64 8
 #define PAIR_BYTES_f64 0
-#define TWO_K_f64 0
+#define FOUR_K_f64 0
 #define STRIP_f64 1
 #define AT_ONCE_f64 4
 

@@ -59,23 +59,27 @@ FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, 
     for (int r = 0; r < rows; r++) {
         const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
         FRNN_UNROLL
-        for (int v = 0; v < loaded; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
-        if (loaded < vectors) acc[r][loaded] = V(fma_at)(s, last, acc[r][loaded]);
+        for (int v = 0; v < loaded; v++)
+            acc[r][v] =
+                rows > 2 ? V(add)(acc[r][v], s, w[v]) : V(fma)(s, w[v], acc[r][v]); /* which may read w itself */
+        if (loaded < vectors) acc[r][loaded] = V(add_at)(acc[r][loaded], s, last);
     }
     FRNN_UNROLL
     for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE)
         __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
 }
 
-/* acc += a b. The tiles that do most of the work may take two k between two jumps. */
+/* acc += a b. The tiles that do most of the work may take four k between two jumps. */
 FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
                              size_t panel_size, uintptr_t ahead) {
-    const int two = F(TWO_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
+    const int four = F(FOUR_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
     size_t k = 0;
-    for (; two && k + 2 <= K; k += 2, b += 2 * PANEL) {
+    for (; four && k + 4 <= K; k += 4, b += 4 * PANEL) {
         F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
         F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, ahead);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, ahead);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, ahead);
     }
     for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
 }
@@ -186,9 +190,11 @@ static void F(activate_rows)(frnn_activation activation, void *const *c, size_t 
 /* Elements that are activated together, still in the nearest cache after they were stored. */
 enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 
-/* Whether the nearest cache holds two panels beside everything else, which may make tiles of both the better ones. */
+/* Whether the nearest cache holds two panels beside everything else, which may make tiles of both the better ones; with few
+ * k their rows, fewer, would be too often new. */
 FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
-    return 2 * (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL) <= F(PAIR_BYTES);
+    const size_t pair = 2 * (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL);
+    return pair <= F(PAIR_BYTES) && pair >= F(PAIR_BYTES) / 4;
 }
 
 /* Panel by panel: each comes from its cache once for all rows. */
