@@ -194,7 +194,7 @@ enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
  * k their rows, fewer, would be too often new. */
 FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
     const size_t pair = 2 * (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL);
-    return pair <= F(PAIR_BYTES) && pair >= F(PAIR_BYTES) / 4;
+    return pair <= F(PAIR_BYTES) && pair > F(PAIR_BYTES) / 4;
 }
 
 /* Panel by panel: each comes from its cache once for all rows. */
