@@ -21,19 +21,14 @@ CFLAGS += ["-fno-asynchronous-unwind-tables"]  # no exception passes through; th
 # compilers, and gcc for other processors, do not know these flags and do not need them.
 STRUCTS = [f"-m{what}-strategy=vector_loop:512:noalign,libcall:-1:noalign" for what in ("memset", "memcpy")]
 
-# Loops begin with a line of the cache. It makes no difference until something else runs on the same core: then sums of outer
-# products, whose loop is two lines long, took a seventh longer where it began in the middle of one. 30 kB.
-LOOPS = ["-falign-loops=64"]
-
 
 class BuildExt(build_ext):
     """Adds the flags that only some compilers know."""
 
     def build_extensions(self):
-        for flags in (STRUCTS, LOOPS):
-            if self._knows(flags):
-                for extension in self.extensions:
-                    extension.extra_compile_args += flags
+        if self._knows(STRUCTS):
+            for extension in self.extensions:
+                extension.extra_compile_args += STRUCTS
         super().build_extensions()
 
     def _knows(self, flags):

@@ -13,44 +13,73 @@
 
 #ifndef FRNN_ACTIVATION_CONSTANTS
 #define FRNN_ACTIVATION_CONSTANTS
-static const float P_f32[] = {-0x1.a1726ep-5f, 0x1.10cdbap-3f, -0x1.5554ecp-2f};
-static const double P_f64[] = {-0x1.52fdfe6b63fe8p-10, 0x1.d4554be4fdc43p-9,  -0x1.22646a8f3c8dep-7,
-                               0x1.664f1e0f08ebep-6,   -0x1.ba1ba15775e65p-5, 0x1.11111110daaa2p-3,
-                               -0x1.5555555555410p-2};
-static const float Q_f32[] = {0x1.6d99bep-10f, -0x1.12288p-7f, 0x1.555486p-5f, -0x1.5554aep-3f, 0x1p-1f};
-static const double Q_f64[] = {-0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22,  -0x1.71dde9c182151p-19,
-                               0x1.a019a63231db9p-16,  -0x1.a01a01b5f3578p-13, 0x1.6c16c17f51cbcp-10,
-                               -0x1.111111110e68fp-7,  0x1.5555555552094p-5,   -0x1.555555555555cp-3,
-                               0x1.0000000000005p-1};
+#define CONSTANTS(real, type, terms_of_tanh, terms_of_sigmoid) \
+    struct constants_##type { \
+        real one, half, rounding; \
+        real tanh_saturated; /* from here on tanh rounds to 1 */ \
+        real tanh_shift, two_over_ln2, minus_half_ln2, P[terms_of_tanh]; \
+        real sigmoid_vanished;  /* up to here sigmoid rounds to 0 */ \
+        real sigmoid_saturated; /* from here on to 1 */ \
+        real minus_one_over_ln2; \
+        real ln2_high; /* n times this is exact */ \
+        real ln2_low; \
+        real \
+            scale; /* both sides of sigmoid's quotient are multiplied with this power of two, so that no N overflows */ \
+        real rounding_scaled, Q[terms_of_sigmoid]; \
+    }
+CONSTANTS(float, f32, 3, 5);
+CONSTANTS(double, f64, 7, 10);
+#undef CONSTANTS
 
-#define CONSTANT(name, f32, f64) \
-    static const float name##_f32 = f32; \
-    static const double name##_f64 = f64;
-CONSTANT(one, 1, 1)
-CONSTANT(half, 0.5f, 0.5)
-CONSTANT(rounding, 0x1.8p23f, 0x1.8p52)
-CONSTANT(tanh_saturated, 10, 20) /* from here on tanh rounds to 1 */
-CONSTANT(tanh_shift, 0.1f, 0.1)
-CONSTANT(two_over_ln2, 0x1.715476p1f, 0x1.71547652b82fep1)
-CONSTANT(minus_half_ln2, -0x1.62e43p-2f, -0x1.62e42fefa39efp-2)
-CONSTANT(sigmoid_vanished, -105, -747) /* up to here sigmoid rounds to 0 */
-CONSTANT(sigmoid_saturated, 60, 600)   /* from here on to 1 */
-CONSTANT(minus_one_over_ln2, -0x1.715476p0f, -0x1.71547652b82fep0)
-CONSTANT(ln2_high, 0x1.63p-1f, 0x1.62e42feep-1) /* n times this is exact */
-CONSTANT(ln2_low, -0x1.bd0106p-13f, 0x1.a39ef35793c76p-33)
-/* Both sides of sigmoid's quotient are multiplied with this power of two, so that no N overflows. */
-CONSTANT(scale, 0x1p-24f, 0x1p-56)
-CONSTANT(rounding_scaled, 0x1.8p23f - 24, 0x1.8p52 - 56)
-#undef CONSTANT
+static const struct constants_f32 constants_f32 = {
+    .one = 1,
+    .half = 0.5f,
+    .rounding = 0x1.8p23f,
+    .tanh_saturated = 10,
+    .tanh_shift = 0.1f,
+    .two_over_ln2 = 0x1.715476p1f,
+    .minus_half_ln2 = -0x1.62e43p-2f,
+    .P = {-0x1.a1726ep-5f, 0x1.10cdbap-3f, -0x1.5554ecp-2f},
+    .sigmoid_vanished = -105,
+    .sigmoid_saturated = 60,
+    .minus_one_over_ln2 = -0x1.715476p0f,
+    .ln2_high = 0x1.63p-1f,
+    .ln2_low = -0x1.bd0106p-13f,
+    .scale = 0x1p-24f,
+    .rounding_scaled = 0x1.8p23f - 24,
+    .Q = {0x1.6d99bep-10f, -0x1.12288p-7f, 0x1.555486p-5f, -0x1.5554aep-3f, 0x1p-1f},
+};
+static const struct constants_f64 constants_f64 = {
+    .one = 1,
+    .half = 0.5,
+    .rounding = 0x1.8p52,
+    .tanh_saturated = 20,
+    .tanh_shift = 0.1,
+    .two_over_ln2 = 0x1.71547652b82fep1,
+    .minus_half_ln2 = -0x1.62e42fefa39efp-2,
+    .P = {-0x1.52fdfe6b63fe8p-10, 0x1.d4554be4fdc43p-9, -0x1.22646a8f3c8dep-7, 0x1.664f1e0f08ebep-6,
+          -0x1.ba1ba15775e65p-5, 0x1.11111110daaa2p-3, -0x1.5555555555410p-2},
+    .sigmoid_vanished = -747,
+    .sigmoid_saturated = 600,
+    .minus_one_over_ln2 = -0x1.71547652b82fep0,
+    .ln2_high = 0x1.62e42feep-1,
+    .ln2_low = 0x1.a39ef35793c76p-33,
+    .scale = 0x1p-56,
+    .rounding_scaled = 0x1.8p52 - 56,
+    .Q = {-0x1.af772160c0c84p-26, 0x1.28a30291ebbb8p-22, -0x1.71dde9c182151p-19, 0x1.a019a63231db9p-16,
+          -0x1.a01a01b5f3578p-13, 0x1.6c16c17f51cbcp-10, -0x1.111111110e68fp-7, 0x1.5555555552094p-5,
+          -0x1.555555555555cp-3, 0x1.0000000000005p-1},
+};
 #endif
 
-/* A constant, read here and now. If they were kept in registers from one round of a loop to the next, the dozen
- * constants would drive the data out of them. */
-FRNN_INLINE VEC F(read)(const REAL *p) {
-    __asm__("" : "+r"(p));
-    return V(set1)(*p);
+/* Where the constants are: the compiler does not know, and reads them anew for each call. If they were kept in registers from
+ * one round of a loop to the next, the dozen constants would drive the data out of them. */
+FRNN_INLINE const struct F(constants) * F(constants_anew)(void) {
+    const struct F(constants) *k = &F(constants);
+    __asm__("" : "+r"(k));
+    return k;
 }
-#define READ(name) F(read)(&F(name))
+#define READ(name) V(set1)(k->name)
 
 /* Every step of a function is taken for AT_ONCE vectors before the next: a single vector's steps would wait for each
  * other, and what the processor can look ahead is not enough to fill those waits. */
@@ -59,17 +88,18 @@ FRNN_INLINE VEC F(read)(const REAL *p) {
 
 /* The polynomial of these coefficients, the highest power first */
 FRNN_INLINE void F(polynomial)(const int count, const REAL *coefficients, const int n, const VEC *x, VEC *p) {
-    VEC c = F(read)(coefficients);
+    VEC c = V(set1)(coefficients[0]);
     EACH_OF(count) p[i] = c;
     FRNN_UNROLL
-    for (int k = 1; k < n; k++) {
-        c = F(read)(coefficients + k);
+    for (int j = 1; j < n; j++) {
+        c = V(set1)(coefficients[j]);
         EACH_OF(count) p[i] = V(fma)(p[i], x[i], c);
     }
 }
-#define POLYNOMIAL(count, name, x, p) F(polynomial)(count, F(name), sizeof F(name) / sizeof(REAL), x, p)
+#define POLYNOMIAL(count, name, x, p) F(polynomial)(count, k->name, sizeof k->name / sizeof(REAL), x, p)
 
 FRNN_INLINE void F(tanh)(const int count, VEC *x) {
+    const struct F(constants) *const k = F(constants_anew)();
     VEC n[AT_ONCE], r[AT_ONCE], s[AT_ONCE], t[AT_ONCE], m[AT_ONCE], c, d, e;
     c = READ(tanh_saturated);
     EACH_OF(count) r[i] = V(min)(c, V(abs)(x[i]));
@@ -90,6 +120,7 @@ FRNN_INLINE void F(tanh)(const int count, VEC *x) {
 }
 
 FRNN_INLINE void F(sigmoid)(const int count, VEC *x) {
+    const struct F(constants) *const k = F(constants_anew)();
     VEC n[AT_ONCE], r[AT_ONCE], m[AT_ONCE], c, d;
     c = READ(sigmoid_vanished);
     d = READ(sigmoid_saturated);

@@ -5,10 +5,11 @@
  * unrolls completely, so that `acc` is made of registers. Few rows alone would leave the multiply-add pipes waiting
  * for each other's results; they get wider tiles (two or four panels) instead.
  *
- * What else runs on a processor's core takes turns with us at the instructions: then their number limits a tile, and how
- * many of their bytes lie side by side, while the pipes are idle. So tiles ask for memory only where they must, their
- * loops begin with a line of the cache (setup.py), and where the nearest cache holds a pair of panels, AVX2 has tiles of
- * half the rows and twice the columns, which take a sixth fewer instructions for the same work. */
+ * What else runs on a processor's core takes turns with us at the instructions: then their number limits a tile, jumps
+ * counting double, while the multiply-add pipes are idle. So tiles ask for memory only where they must, AVX2 takes four k
+ * between two jumps, and where the nearest cache holds a pair of panels, tiles of half the rows and twice the columns, which
+ * take a tenth fewer instructions for the same work.
+ */
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 

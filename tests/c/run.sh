@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # The flags of setup.py, and warnings as errors. Files for other processors are empty, which -Wpedantic would refuse.
-flags="-std=gnu11 -ffp-contract=off -fno-math-errno -falign-loops=64 -fvisibility=hidden -pthread -Wall -Wextra -Werror"
+flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
 
 # And those that only gcc for x86 knows.
 structs="-mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
