@@ -20,11 +20,14 @@
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * once, without a type,
  *   v_leave()                  no vector is needed any more, where the processor wants to know
- * and for the tiles: ROWS_T, VECTORS_T (rows and vectors of the register tile), ROWS_0X_T (rows of one with a single vector,
- * not fewer), FOUR_K_T (whether the highest tiles take four k at a time), ROWS_2X_T and ROWS_4X_T (up to so many rows, a tile is
- * twice or four times as wide), PAIR_BYTES_T (and with more rows, too, if two panels have so many bytes at most; 0: never),
- * STRIP_T (tiles that are packed together); and for the activations AT_ONCE_T (vectors that go through them side by side).
- * Vectors support + - * /
+ * and for the tiles
+ *   ROWS_T, VECTORS_T          rows and vectors of the register tile
+ *   ROWS_0X_T                  rows of one with a single vector, not fewer
+ *   ROWS_2X_T, ROWS_4X_T       up to so many rows, a tile is twice or four times as wide
+ *   PAIR_BYTES_T               and with more rows, too, if two panels have so many bytes at most; 0: never
+ *   FOUR_K_T                   whether the highest tiles take four k between two jumps
+ *   STRIP_T                    tiles of outer products that are packed together
+ * and for the activations AT_ONCE_T, vectors that go through them side by side. Vectors support + - * /
  * as C expressions. */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H

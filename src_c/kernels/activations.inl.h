@@ -18,13 +18,9 @@
         real one, half, rounding; \
         real tanh_saturated; /* from here on tanh rounds to 1 */ \
         real tanh_shift, two_over_ln2, minus_half_ln2, P[terms_of_tanh]; \
-        real sigmoid_vanished;  /* up to here sigmoid rounds to 0 */ \
-        real sigmoid_saturated; /* from here on to 1 */ \
-        real minus_one_over_ln2; \
-        real ln2_high; /* n times this is exact */ \
-        real ln2_low; \
-        real \
-            scale; /* both sides of sigmoid's quotient are multiplied with this power of two, so that no N overflows */ \
+        real sigmoid_vanished, sigmoid_saturated;   /* up to here sigmoid rounds to 0, from here on to 1 */ \
+        real minus_one_over_ln2, ln2_high, ln2_low; /* n times ln2_high is exact */ \
+        real scale; /* both sides of sigmoid's quotient are multiplied with it, so that no N overflows */ \
         real rounding_scaled, Q[terms_of_sigmoid]; \
     }
 CONSTANTS(float, f32, 3, 5);

@@ -8,8 +8,7 @@
  * What else runs on a processor's core takes turns with us at the instructions: then their number limits a tile, jumps
  * counting double, while the multiply-add pipes are idle. So tiles ask for memory only where they must, AVX2 takes four k
  * between two jumps, and where the nearest cache holds a pair of panels, tiles of half the rows and twice the columns, which
- * take a tenth fewer instructions for the same work.
- */
+ * take a tenth fewer instructions for the same work. */
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
