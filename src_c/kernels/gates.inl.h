@@ -19,25 +19,46 @@ enum { F(BY_BLOCKS), F(BY_ROWS) };
  * other in such a row of vectors hide each other's latency. */
 enum { F(UNITS) = 2 * AT_ONCE };
 
-/* Lists units from a row and a first unit on, so many vectors in each, as many as there is room for of whole blocks, and
- * says where the next ones begin. It is a function of its own because it needs all the registers it can get. */
-FRNN_ONE_COPY int F(list_units)(const frnn_gated_rows *g, int order, size_t gates, int vectors, size_t *next_row,
-                                size_t *next_first, F(units) * u) {
+/* The units after some that were listed: in the same row first, or in the same block. */
+FRNN_INLINE void F(next_block)(const frnn_gated_rows *g, int order, size_t begin, size_t end, size_t *row,
+                               size_t *first) {
+    const size_t end_row = g->row + g->rows;
+    if (order == F(BY_ROWS)) {
+        if ((*first += PANEL) >= end && ++*row < end_row) *first = begin;
+    } else {
+        if (++*row == end_row && (*first += PANEL) < end) *row = g->row;
+    }
+}
+
+/* Lists units from a row and a first unit on, a vector in each, as many as there is room for of whole blocks, and says where
+ * the next ones begin. It is a function of its own because it needs all the registers it can get. */
+FRNN_ONE_COPY int F(list_vectors)(const frnn_gated_rows *g, int order, size_t gates, size_t *next_row,
+                                  size_t *next_first, F(units) * u) {
     const size_t begin = g->first * PANEL, end = g->last * PANEL < g->H ? g->last * PANEL : g->H;
-    const size_t end_row = g->row + g->rows, step = (size_t)vectors * LANES;
+    const size_t end_row = g->row + g->rows;
     size_t row = *next_row, first = *next_first;
     int n = 0;
     while (row < end_row && first < end) {
         const size_t width = g->H - first < PANEL ? g->H - first : PANEL;
         REAL *const of_gates = (REAL *)g->gates[row] + gates * first;
-        if (vectors * n + (int)((width + LANES - 1) / LANES) > F(UNITS)) break;
-        for (size_t unit = 0; unit < width; unit += step)
+        if (n + (int)((width + LANES - 1) / LANES) > F(UNITS)) break;
+        for (size_t unit = 0; unit < width; unit += LANES)
             u[n++] = (F(units)){row, first + unit, F(lanes_left)(width, unit), width, of_gates + unit};
-        if (order == F(BY_ROWS)) {
-            if ((first += PANEL) >= end && ++row < end_row) first = begin;
-        } else {
-            if (++row == end_row && (first += PANEL) < end) row = g->row;
-        }
+        F(next_block)(g, order, begin, end, &row, &first);
+    }
+    *next_row = row, *next_first = first;
+    return n;
+}
+
+/* The same with all vectors of a block in one, where blocks are whole. */
+FRNN_ONE_COPY int F(list_blocks)(const frnn_gated_rows *g, int order, size_t gates, size_t *next_row,
+                                 size_t *next_first, F(units) * u) {
+    const size_t begin = g->first * PANEL, end = g->last * PANEL, end_row = g->row + g->rows;
+    size_t row = *next_row, first = *next_first;
+    int n = 0;
+    while (n < F(UNITS) / VECTORS && row < end_row && first < end) {
+        u[n++] = (F(units)){row, first, LANES, PANEL, (REAL *)g->gates[row] + gates * first};
+        F(next_block)(g, order, begin, end, &row, &first);
     }
     *next_row = row, *next_first = first;
     return n;
@@ -52,7 +73,12 @@ FRNN_INLINE void F(for_blocks)(const frnn_gated_rows *rows, size_t first, size_t
     g.first = first, g.last = last;
     size_t row = g.row, unit = first * PANEL;
     F(units) u[F(UNITS)];
-    for (int n; (n = F(list_units)(&g, order, gates, vectors, &row, &unit, u)) > 0;) update(&g, u, n, vectors);
+    for (;;) {
+        const int n = vectors > 1 ? F(list_blocks)(&g, order, gates, &row, &unit, u)
+                                  : F(list_vectors)(&g, order, gates, &row, &unit, u);
+        if (n == 0) break;
+        update(&g, u, n, vectors);
+    }
 }
 
 /* The same for all units. In a block so many gates stand side by side. Of whole blocks up to `most` vectors of a row go
@@ -82,7 +108,7 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates,
     F(store_some)((REAL *)g->dz[u[e].row] + (part) * g->dz_stride + u[e].unit + v * LANES, value, LANES_HERE)
 
 /* The kernel `name` from name_units. That it leaves the vectors must be said: gcc, which lets some of them live across the calls
- * of list_units, would forget it, and the next instruction of the old kind could take 100 ns. */
+ * of what lists units, would forget it, and the next instruction of the old kind could take 100 ns. */
 #define FRNN_GATED_KERNEL(name, order, gates, most) \
     static void F(name)(const frnn_gated_rows *g) { \
         F(for_units)(g, F(order), gates, most, F(name##_units)); \
