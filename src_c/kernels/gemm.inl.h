@@ -40,7 +40,7 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
  * into a vector register, and take a turn of the multiply-add pipes to get it back. */
 enum { F(HELD) = 9 };
 
-/* Of many rows, tiles that have a pair of panels */
+/* The tiles that multiply pairs of panels with many rows, see PAIR_BYTES in isa/generic.h */
 #define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && rows == F(ROWS_2X) && vectors == 2 * VECTORS)
 
 /* acc += a b for one k. */
@@ -199,9 +199,9 @@ FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
 
 /* Panel by panel: each comes from its cache once for all rows. */
 static void F(panels)(const frnn_product *g) {
-    const size_t all = F(has_pairs)(g) || g->rows <= F(ROWS_2X) ? 2 : 1;
-    size_t width = g->rows <= F(ROWS_4X) ? 4 : all; /* panels of a tile */
-    size_t activated = g->first * PANEL;            /* columns before this one are done */
+    /* Panels of a tile */
+    size_t width = g->rows <= F(ROWS_4X) ? 4 : g->rows <= F(ROWS_2X) || F(has_pairs)(g) ? 2 : 1;
+    size_t activated = g->first * PANEL; /* columns before this one are done */
     for (size_t panel = g->first; panel < g->last; panel += width) {
         const size_t left = g->N - panel * PANEL;
         /* Every vector of a tile but the last must be whole. */
