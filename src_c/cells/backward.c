@@ -56,7 +56,6 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
     g.dh = gradients->dh0 ? gradients->dh0 : frnn_take(l, frnn_times(l, plan->B, plan->H), size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
-    g.before = frnn_take(l, tape->mask ? tokens : 0, sizeof *g.before);
     g.seats = frnn_lay_out_seats(plan, tape, steps, l);
     g.rows = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *g.rows);
     g.dz_rows = frnn_take(l, pointers, sizeof *g.dz_rows);
@@ -137,22 +136,16 @@ void frnn_ask_for_next(const frnn_backward *g, const frnn_back_step *s, frnn_ahe
         a->rows[1] = (struct frnn_ahead_rows){frnn_y_at(g->tape, second.row, second.step), g->tape->y_batch, row};
 }
 
-/* Fills `before` for the active tokens of some rows of a chunk, and clears dx of the others: their x is not used. */
-static void find_before(const frnn_backward *g, frnn_range steps, frnn_range rows) {
+/* Clears dx of the tokens that take no part: their x is not used. */
+static void clear_masked(const frnn_backward *g, frnn_range steps, frnn_range rows) {
     const frnn_plan *plan = g->plan;
     const size_t bytes = plan->I * plan->kernels->size;
     for (size_t place = rows.first; place < rows.last; place++) {
         const size_t b = frnn_row_in(g->order, place);
         for (size_t step = steps.first, run; step < steps.last; step += run) {
-            size_t *before = g->before + b * g->steps + (step - steps.first);
             run = frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0);
-            if (frnn_is_active(plan, g->tape, b, step)) {
-                for (size_t i = 0; i < run; i++) before[i] = step + i;
-                if (step && !frnn_is_active(plan, g->tape, b, step - 1))
-                    before[0] = step - frnn_mask_run(plan, g->tape, b, step - 1, step, 1);
-            } else if (g->gradients->dx) {
-                memset(dx_at(g, b, plan->go_backwards ? step + run - 1 : step), 0, run * bytes);
-            }
+            if (frnn_is_active(plan, g->tape, b, step)) continue;
+            memset(dx_at(g, b, plan->go_backwards ? step + run - 1 : step), 0, run * bytes);
         }
     }
 }
@@ -179,7 +172,7 @@ static void fill_seats(const frnn_backward *g, frnn_back_step *s) {
 }
 
 void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **list) {
-    for (size_t i = 0; i < s->n && s->step > 0; i++) list[i] -= place->time;
+    if (s->step > 0 && place->time) frnn_move_rows(list, s->n, -place->time);
     for (size_t j = 0; j < s->seats.changes; j++) {
         const size_t i = s->seats.changed[j];
         if (i < s->n) list[i] = frnn_at(place, s->rows[i], s->steps[i]);
@@ -231,17 +224,15 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
         for (size_t step = steps.first, run; step < steps.last; step += run) {
             run = g->tape->mask ? frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0) : steps.last - step;
             if (!frnn_is_active(plan, g->tape, b, step)) continue;
-            const char *dz = frnn_at(&g->dz, b, step), *x = frnn_x_at(plan, g->tape, b, step);
-            const char *h = frnn_h_before(g, b, step), *y = frnn_y_at(g->tape, b, step);
-            char *dx = g->gradients->dx ? dx_at(g, b, step) : NULL;
-            t->later |= run > 1 || frnn_before(g, b, step) > 0;
-            for (size_t i = t->n; i < t->n + run; i++) {
-                t->dz[i] = dz, t->x[i] = x, t->h[i] = h;
-                dz += g->dz.time, x += x_time, h = y, y += g->tape->y_time;
-            }
-            for (size_t i = t->n; dx && i < t->n + run; i++, dx += dx_time) t->dx[i] = dx;
+            const size_t n = t->n;
+            frnn_list_strided(frnn_at(&g->dz, b, step), g->dz.time, run, (char **)t->dz + n);
+            frnn_list_strided(frnn_x_at(plan, g->tape, b, step), x_time, run, (char **)t->x + n);
+            frnn_list_strided(frnn_y_at(g->tape, b, step), g->tape->y_time, run - 1, (char **)t->h + n + 1);
+            t->h[n] = frnn_h_before(g, b, step);
+            t->later |= run > 1 || t->h[n] != g->zeros;
+            if (g->gradients->dx) frnn_list_strided(dx_at(g, b, step), dx_time, run, t->dx + n);
             for (size_t i = 0; table && i < run; i++)
-                t->dx[t->n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, step + i);
+                t->dx[n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, step + i);
             t->n += run;
         }
     }
@@ -353,10 +344,7 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
     const frnn_range own = own_rows(g, team, member, rows);
     s->share.rows = s->share.together ? rows : own;
     s->first = steps.first;
-    if (g->tape->mask) {
-        find_before(g, steps, own);
-        if (s->share.together && frnn_barrier(team)) return 1;
-    }
+    if (g->tape->mask && g->gradients->dx) clear_masked(g, steps, own);
     if (way->steps ? way->steps(g, team, member, steps, own, way->cell)
                    : (g->tape->mask ? go_through_seats : go_through_steps)(g, team, member, steps, s, way))
         return 1;

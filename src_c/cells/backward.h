@@ -28,9 +28,8 @@ typedef struct frnn_backward {
     char *zeros;         /* whole panels over the larger of H and I */
     char *wx_t;          /* (gates * H, I), packed; if dx is wanted */
     char *dh, *dc;       /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
-    size_t *before;   /* (B, steps): 1 + the last active step before every active one of a chunk, 0 if there is none */
-    size_t *rows;     /* per member (B,) */
-    frnn_seats seats; /* of all members */
+    size_t *rows;        /* per member (B,) */
+    frnn_seats seats;    /* of all members */
     const char **dz_rows, **x_rows, **h_rows; /* per member (steps * B,): the chunk's active tokens */
     char **to;                                /* per member (steps * B,) */
 } frnn_backward;
@@ -144,7 +143,8 @@ void frnn_ask_for_next(const frnn_backward *g, const frnn_back_step *step, frnn_
 
 /* 1 + the last active step of a row before this active one, 0 if there is none. */
 static inline size_t frnn_before(const frnn_backward *g, size_t b, size_t step) {
-    return g->tape->mask ? g->before[b * g->steps + step % g->steps] : step;
+    if (!step || frnn_is_active(g->plan, g->tape, b, step - 1)) return step;
+    return step - frnn_mask_run(g->plan, g->tape, b, step - 1, step, 1);
 }
 
 /* The state h of a row before a step. */

@@ -187,10 +187,8 @@ static void go_on(const frnn_forward *f, frnn_step *s, frnn_seats *seats) {
     const ptrdiff_t x_time = f->plan->go_backwards ? -f->tape->x_time : f->tape->x_time;
     char **const written = s->y;
     s->y = s->h, s->h = written;
-    for (size_t i = 0; i < s->n; i++) {
-        s->x[i] += x_time;
-        s->y[i] = written[i] + f->y.time;
-    }
+    for (size_t i = 0; i < s->n; i++) s->y[i] = written[i] + f->y.time;
+    frnn_move_rows((char **)s->x, s->n, x_time);
     if (frnn_go_step(seats)) fill_seats(f, s, seats);
 }
 
@@ -202,10 +200,8 @@ static void list_all(const frnn_forward *f, frnn_step *s, const char *x, char *y
     s->h = s->state;
     s->y = s->state = next;
     s->n = n;
-    for (size_t i = 0; i < n; i++, x += x_stride, y += y_stride) {
-        s->x[i] = x;
-        next[i] = y;
-    }
+    frnn_list_strided(x, x_stride, n, (char **)s->x);
+    frnn_list_strided(y, y_stride, n, next);
 }
 
 /* Asks for what the next chunk's projection will read and write of a step. */

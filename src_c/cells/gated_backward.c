@@ -163,8 +163,8 @@ static void list_before(const frnn_backward *g, const frnn_back_step *s, frnn_pl
         return;
     }
     for (size_t i = 0; i < s->n; i++) {
-        const size_t b = s->rows[i], before = g->before[b * g->steps + s->steps[i] - s->first];
-        list[i] = frnn_at(before ? &after : &first, b, before);
+        const size_t before = frnn_before(g, s->rows[i], s->steps[i]);
+        list[i] = frnn_at(before ? &after : &first, s->rows[i], before);
     }
 }
 

@@ -63,11 +63,6 @@ frnn_range frnn_active_steps(const frnn_plan *plan, const frnn_tape *tape, const
 /* Whether some row of a group is active before a step. */
 int frnn_is_active_before(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, size_t step);
 
-/* The rows of a matrix: the first one, and so many bytes from one to the next. */
-static inline void frnn_list_strided(const char *first, size_t stride, size_t n, char **rows) {
-    for (size_t i = 0; i < n; i++) rows[i] = (char *)first + i * stride;
-}
-
 /* Which rows of a group take part in a step, and whether all of them do. */
 static inline int frnn_list_lanes(const frnn_plan *plan, const frnn_tape *tape, const frnn_group *g, size_t step,
                                   uint8_t *active) {

@@ -1,25 +1,18 @@
 #include "cells/runs.h"
 
-#include <string.h>
-
-/* Eight steps of a row are looked at together, in the bytes of a word. */
-static const uint64_t ONES = UINT64_MAX / 255;
-
-static uint64_t load(const uint8_t *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
 size_t frnn_mask_run(const frnn_plan *plan, const frnn_tape *tape, size_t b, size_t step, size_t most, int back) {
     const uint8_t *at = tape->mask + b * plan->T + frnn_time_of(plan, step);
-    const ptrdiff_t way = back == plan->go_backwards ? 1 : -1;
-    const int active = *at != 0;
-    size_t n = 1;
-    for (; n + 8 <= most; n += 8) {
-        const uint64_t word = load(at + way * (ptrdiff_t)n - (way < 0 ? 7 : 0));
-        if (active ? (word - ONES) & ~word & (ONES << 7) : word) break; /* a zero among them, or something else */
+    const int rises = back == plan->go_backwards, active = *at != 0;
+    if (most < 8) {
+        size_t n = 1;
+        while (n < most && (*(rises ? at + n : at - n) != 0) == active) n++;
+        return n;
     }
-    while (n < most && (at[way * (ptrdiff_t)n] != 0) == active) n++;
-    return n;
+    const uint64_t same = active ? FRNN_ONES : 0;
+    for (size_t n = 0; n < most; n += 8) {
+        n = frnn_least(n, most - 8); /* of the last eight, some are known already */
+        const uint64_t others = frnn_eight_steps(rises ? at + n : at - n - 7) ^ same;
+        if (others) return n + (size_t)(rises ? __builtin_ctzll(others) : __builtin_clzll(others)) / 8;
+    }
+    return most;
 }

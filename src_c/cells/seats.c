@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "cells/runs.h"
+
 enum { WORD = 64 };
 
 /* Factors that gather the lowest bits of a word's bytes in the highest one: the first byte's lowest, or the last one's. */
@@ -21,38 +23,31 @@ frnn_seats frnn_lay_out_seats(const frnn_plan *plan, const frnn_tape *tape, size
     return s;
 }
 
-static const uint64_t ONES = UINT64_MAX / 255;
-
-/* 1 for each byte that is not zero; n bytes, at most 8. `more`: there are 8 bytes up to their end. */
-static uint64_t load(const uint8_t *bytes, size_t n, int more) {
-    uint64_t word = 0;
-    if (n == 8) memcpy(&word, bytes, 8);
-    else if (more) memcpy(&word, bytes + n - 8, 8), word >>= 64 - 8 * n;
-    else
-        for (size_t i = 0; i < n; i++) word |= (uint64_t)bytes[i] << 8 * i;
-    return (((word & ONES * 127) + ONES * 127) | word) >> 7 & ONES;
+/* The bits of n steps, at most 64, the first or the last byte's lowest. */
+static uint64_t gather(const uint8_t *mask, size_t n, int falls) {
+    const uint64_t factor = falls ? LAST_FIRST : FIRST_FIRST;
+    uint64_t bits = 0;
+    size_t p = 0;
+    for (; p + 8 <= n; p += 8) bits |= frnn_eight_steps(mask + (falls ? n - p - 8 : p)) * factor >> 56 << p;
+    for (; p < n; p++) bits |= (uint64_t)(mask[falls ? n - p - 1 : p] != 0) << p;
+    return bits;
 }
 
 /* The bits of a row, and how many of them are set. */
-static size_t gather(const frnn_seats *s, size_t b, uint64_t *bits) {
+static size_t gather_row(const frnn_seats *s, size_t b, uint64_t *bits) {
     const frnn_plan *plan = s->plan;
     const size_t count = s->steps.last - s->steps.first;
     const int falls = plan->go_backwards != s->back;
     const uint8_t *mask = s->tape->mask + b * plan->T;
     mask += frnn_time_of(plan, plan->go_backwards ? s->steps.last - 1 : s->steps.first);
-    uint64_t active = 0;
+    size_t active = 0;
     for (size_t first = 0; first <= count; first += WORD) {
-        const size_t last = frnn_least(first + WORD, count);
-        uint64_t word = 0;
-        for (size_t p = first; p < last; p += 8) {
-            const size_t n = frnn_least(last - p, 8), at = falls ? count - p - n : p;
-            const uint64_t ones = load(mask + at, n, falls ? at + n >= 8 : p >= 8);
-            active += ones * ONES >> 56;
-            word |= (falls ? ones << (64 - 8 * n) : ones) * (falls ? LAST_FIRST : FIRST_FIRST) >> 56 << (p - first);
-        }
+        const size_t n = frnn_least(count - first, WORD);
+        const uint64_t word = gather(mask + (falls ? count - first - n : first), n, falls);
+        active += (size_t)__builtin_popcountll(word);
         bits[first / WORD] = word;
     }
-    return (size_t)active;
+    return active;
 }
 
 /* The row's first step, and no run. */
@@ -80,7 +75,7 @@ frnn_seats frnn_take_seats(const frnn_seats *all, size_t member, frnn_range rows
     memset(s.counts, 0, (count + 1) * sizeof *s.counts);
     size_t total = 0, longest = 1;
     for (size_t i = 0; i < n; i++) {
-        const size_t active = s.end[i] = gather(&s, rows.first + i, s.bits + i * s.words);
+        const size_t active = s.end[i] = gather_row(&s, rows.first + i, s.bits + i * s.words);
         s.counts[active]++, total += active, longest = frnn_most(longest, active);
     }
     for (size_t active = count + 1, before = 0; active-- > 0;) {
@@ -96,7 +91,10 @@ frnn_seats frnn_take_seats(const frnn_seats *all, size_t member, frnn_range rows
 }
 
 size_t frnn_idle_seat(frnn_seats *s, size_t i) {
-    for (; i < s->n && !frnn_is_idle(s, i); i++) s->next = frnn_least(s->next, s->end[i]);
+    const size_t n = s->n, now = s->now, *const end = s->end;
+    size_t next = s->next;
+    for (; i < n && end[i] > now; i++) next = frnn_least(next, end[i]);
+    s->next = next;
     return i;
 }
 
@@ -132,8 +130,9 @@ int frnn_next_row(frnn_seats *s, size_t i) {
 }
 
 int frnn_go_step(frnn_seats *s) {
-    const size_t way = s->back ? (size_t)-1 : 1;
-    for (size_t i = 0; i < s->n; i++) s->step[i] += way;
+    const size_t n = s->n, way = s->back ? (size_t)-1 : 1;
+    size_t *const step = s->step;
+    for (size_t i = 0; i < n; i++) step[i] += way;
     s->changes = 0;
     if (++s->now < s->next) return 0;
     s->next = SIZE_MAX;

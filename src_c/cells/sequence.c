@@ -54,6 +54,5 @@ void frnn_list_many(const frnn_place *place, size_t n, const size_t *rows, const
         for (size_t i = 0; i < n; i++) list[i] = frnn_at(place, rows[i], steps[i]);
         return;
     }
-    char *at = frnn_at(place, row, step);
-    for (size_t i = 0; i < n; i++, at += place->batch) list[i] = at;
+    frnn_list_strided(frnn_at(place, row, step), place->batch, n, list);
 }
