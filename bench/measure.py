@@ -12,13 +12,13 @@ import sys
 import time
 from pathlib import Path
 
-import fastrnn
 from fastrnn._bench.cases import LAYERS
 from fastrnn._bench.threads import available_cpus
 
 RESULTS = Path(__file__).parent / "results"
 
 SOME = "sentence,reviews,b1_h256,b32_h128,b64_h512"
+GATED = f"{SOME},reviews_onehot,b64_h256"
 PEAK = [f"{B}x25x{H}x{H}" for B in (1, 8, 32, 128) for H in (16, 32, 64, 128, 256, 512, 1024, 2048)]
 GROWTH = [
     *(f"1x{T}x64x64" for T in (10, 100, 1000, 10_000, 100_000)),
@@ -27,16 +27,17 @@ GROWTH = [
 
 # The arguments of each run, by the name of its file.
 RUNS = {
-    "rnn": ["--threads", "1"],
+    "rnn": [],
     "modes": ["--modes", "step,ragged,ragged-train", "--shapes", SOME],
     "peak": ["--peers", "fastrnn", "--shapes", ",".join(PEAK)],
     "float64": ["--dtype", "float64", "--peers", "fastrnn,jax,torch,numpy", "--shapes", SOME],
     "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
-    **{cell: ["--cell", cell, "--shapes", SOME] for cell in LAYERS if cell != "rnn" and hasattr(fastrnn, LAYERS[cell])},
+    "calls": ["--peers", "fastrnn,onednn,numpy", "--modes", "forward,step", "--shapes", "1x1x32x32"],
+    **{cell: ["--cell", cell, "--shapes", GATED] for cell in LAYERS if cell != "rnn"},
 }
 for _n in range(2, available_cpus() + 1):
     if _n & (_n - 1) == 0 or _n == available_cpus():  # powers of two, and all
-        RUNS[f"rnn-{_n}-threads"] = ["--threads", str(_n)]
+        RUNS |= {f"{cell}-{_n}-threads": [*RUNS[cell], "--threads", str(_n)] for cell in LAYERS}
 COMMANDS = {name: ["fastrnn", "bench", *run] for name, run in RUNS.items()} | {"models": ["bench.models"]}
 
 

@@ -14,7 +14,7 @@ from fastrnn._bench.command import duration, load, mean
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
 
-from . import models, step
+from . import aims, models, step
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -223,6 +223,11 @@ def threads_of(name: str) -> int:
     return int(name.split("-")[1])
 
 
+def with_more_threads(runs: Iterable[str], cell: str) -> list[str]:
+    """Return the runs of a cell on more than one thread, in their order."""
+    return sorted((name for name in runs if name.startswith(f"{cell}-")), key=threads_of)
+
+
 def other_machines(home: Path) -> str:
     """Link to the results of other machines, in folders of their own, if there are any."""
     files = sorted(home.glob("*/results/rnn.json"))
@@ -234,7 +239,7 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "")
     """Return the text of RESULTS.md. What was not measured is not in it."""
     about, rnn = runs["rnn"]
     versions = ", ".join(f"{PEERS[p][1]} {v}" for p, v in about["versions"].items())
-    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
+    more = with_more_threads(runs, "rnn")
     verdicts = "\n".join(verdict(runs[name][1], runs[name][0]["threads"]) for name in ("rnn", *more))
     parts = [
         HEAD.format(**{**about, "versions": versions, "verdict": verdicts, "others": others}),
@@ -245,10 +250,12 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "")
     if more:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
     parts.append(METHOD.format(rounds=about["rounds"]))
+    parts += ["## Aims\n", "What fastrnn means to hold everywhere, how often it does, and where it does not.\n"]
+    parts.append("".join(aims.lines(runs)))
     if "models" in runs:
         parts.append(training(*runs["models"]))
 
-    for name in ("rnn", *more, *(cell for cell in LAYERS if cell != "rnn"), "float64"):
+    for name in (*(name for cell in LAYERS for name in (cell, *with_more_threads(runs, cell))), "float64"):
         if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
             continue
         about, rows = runs[name]
@@ -353,7 +360,7 @@ def draw(runs: dict[str, tuple[dict[str, Any], list[Row]]], folder: Path, suffix
         save(pictures.share_of_peak(runs["peak"][1]), folder / f"peak{suffix}")
     if "growth" in runs:
         save(pictures.growth(runs["growth"][1]), folder / f"growth{suffix}")
-    more = sorted((name for name in runs if name.startswith("rnn-")), key=threads_of)
+    more = with_more_threads(runs, "rnn")
     if more:
         save(pictures.speedup(rnn, runs[more[-1]][1], threads_of(more[-1])), folder / f"threads{suffix}")
 

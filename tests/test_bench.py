@@ -167,6 +167,46 @@ def test_losses_are_said():
     assert "**Lost: tiny (0.50).**" in report.verdict([won, lost], 1)
 
 
+def test_aims_are_held_against_what_was_measured():
+    aims = pytest.importorskip("bench.aims", reason="bench/ is not beside these tests")
+
+    def run(*rows, threads=1):
+        return {"threads": threads}, list(rows)
+
+    def timed(shape, mode, dims=SHAPE, flops=10**8, **seconds):
+        return Row(shape, dims, "rnn", "float32", mode, flops, 100.0, seconds)
+
+    def over_time(steps, seconds):
+        return timed(f"1x{steps}", "forward", Shape(1, steps, 8, 8), fastrnn=seconds)
+
+    runs = {
+        "rnn": run(
+            timed("even", "forward", fastrnn=2e-3, jax=2.3e-3),  # at 50 % of the peak
+            timed("fast", "forward", fastrnn=2e-3, jax=2.5e-3),
+            timed("full", "forward", fastrnn=1.1e-3, jax=1.1e-3),  # at 91 %
+            timed("fast", "train", fastrnn=6e-3, jax=9e-3),
+        ),
+        "rnn-2-threads": run(
+            timed("even", "forward", fastrnn=1.05e-3, jax=2e-3),
+            timed("fast", "forward", fastrnn=1.4e-3, jax=2e-3),
+            timed("full", "forward", flops=10**6, fastrnn=1.1e-3, jax=2e-3),  # too little work
+            threads=2,
+        ),
+        "modes": run(timed("fast", "ragged", fastrnn=1.1e-3), timed("fast", "ragged-train", fastrnn=4e-3)),
+        "growth": run(*(over_time(t, 1e-6 + 1e-7 * t * (1.5 if t == 100 else 1)) for t in (10, 100, 1000, 10_000))),
+        "calls": run(timed("1x1", "forward", fastrnn=2.4e-6), timed("1x1", "step", fastrnn=1.6e-6)),
+    }
+    assert [line.partition(": ")[2] for line in aims.lines(runs)] == [
+        "**6 of 7.** Missed: SimpleRNN even forward (1.15, 50.0%).\n",
+        "**1 of 2.** Missed: SimpleRNN fast forward, 2 threads (1.43).\n",
+        "**3 of 4.** Missed: SimpleRNN 1x100 forward (+36% off a line over T).\n",
+        "**1 of 2.** Missed: SimpleRNN fast ragged-train (0.67).\n",
+        "**1 of 2.** Missed: step (1.60 µs).\n",
+    ]
+    shares = [timed("fast", "forward", fastrnn=s) for s in (2.1e-3, 2.5e-3)]
+    assert [held for _, held in aims.float64({**runs, "float64": run(*shares)})] == [True, False]
+
+
 def test_whole_models(monkeypatch):
     report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
     monkeypatch.setattr(report.models, "SAMPLES", 700)

@@ -336,8 +336,7 @@ def step(
     weights: _core.Weights, options: Options, x: ArrayLike, states: States | None, out: Array | Sequence[Array] | None
 ) -> tuple[Array, list[Array]]:
     """Compute the output (B, H) of one time step x (B, I), the first of the next states; out may be the ones before."""
-    activations = options.activation, options.recurrent_activation
-    after = _core.step(weights, x, states, out, *activations, UNINTERRUPTED)
+    after = _core.step(weights, x, states, out, options.activation, options.recurrent_activation, UNINTERRUPTED)
     if after is not None:  # the usual case of streaming, at little cost
         return after[0], after
     dtype = _check.FLOATS[weights.dtype]
