@@ -246,7 +246,7 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
     const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);
-    const frnn_term term = {(const void *const *)t->dz + mine.first, g->wx_t, g->gates * plan->H};
+    const frnn_term term = {.a = (const void *const *)t->dz + mine.first, .b = g->wx_t, .K = g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
                          &(frnn_product){.term = {term},
                                          .start = g->zeros,

@@ -61,7 +61,7 @@ static job lay_out(const frnn_plan *plan, const frnn_dense *dense, frnn_layout *
 static int multiply(const job *j, frnn_team *team, size_t member, frnn_range rows, const char **x, size_t K,
                     const void *w, const void *start, char **to, size_t N, frnn_activation activation) {
     const frnn_kernels *k = j->plan->kernels;
-    const frnn_term term = {(const void *const *)x + rows.first, w, K};
+    const frnn_term term = {.a = (const void *const *)x + rows.first, .b = w, .K = K};
     return frnn_multiply(team, member, k,
                          &(frnn_product){.term = {term},
                                          .start = start,

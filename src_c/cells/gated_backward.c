@@ -108,19 +108,17 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
                             .backwards = s->step % 2};
     for (size_t i = 0; i < s->n; i++) s->dz[i] = (const char *)rows->dz[i] + dz;
     if (!dropped) {
-        product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t, gates * plan->H};
+        product.term[0] = (frnn_term){.a = (const void *const *)s->dz, .b = wh_t, .K = gates * plan->H};
         return frnn_multiply(team, member, k, &product);
     }
     for (size_t i = 0; i < s->n; i++) s->to[i] = g->undropped + s->rows[i] * row;
     product.c = (void *const *)s->to;
     for (size_t j = 0; j < gates; j++) {
-        /* The gate's rows of wh^T, panel by panel. */
-        for (size_t panel = panels.first; panel < panels.last; panel++) {
-            const size_t skipped = (panel * (gates - 1) + j) * plan->H;
-            product.term[0] = (frnn_term){(const void *const *)s->dz, wh_t + skipped * k->panel * k->size, plan->H};
-            product.first = panel, product.last = panel + 1;
-            if (frnn_multiply(team, member, k, &product)) return 1;
-        }
+        product.term[0] = (frnn_term){.a = (const void *const *)s->dz,
+                                      .b = wh_t + j * plan->H * k->panel * k->size, /* the gate's rows of wh^T */
+                                      .K = plan->H,
+                                      .apart = gates * plan->H};
+        if (frnn_multiply(team, member, k, &product)) return 1;
         const char *factors = (const char *)g->common.tape->dropout + (gate + j) * plan->B * row;
         for (size_t i = 0; i < s->n; i++) {
             k->multiply(plan->H, s->to[i], factors + s->rows[i] * row, s->to[i]);

@@ -106,9 +106,9 @@ static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member,
                             .activation = FRNN_LINEAR,
                             .backwards = s->step % 2};
     const int of_zeros = s->step == 0 && !f->common.tape->h0 && m->a == (void *const *)s->h; /* they add nothing */
-    if (m->wx) product.term[0] = (frnn_term){(const void *const *)s->x + p->row, m->wx, plan->I};
+    if (m->wx) product.term[0] = (frnn_term){.a = (const void *const *)s->x + p->row, .b = m->wx, .K = plan->I};
     if (m->wh && !of_zeros)
-        product.term[m->wx ? 1 : 0] = (frnn_term){(const void *const *)m->a + p->row, m->wh, plan->H};
+        product.term[m->wx ? 1 : 0] = (frnn_term){.a = (const void *const *)m->a + p->row, .b = m->wh, .K = plan->H};
     else if (!m->wx && !m->start) return 0;
     return frnn_multiply(team, member, plan->kernels, &product);
 }
@@ -138,7 +138,8 @@ static int multiply_dropped(const frnn_gated_forward *f, frnn_team *team, size_t
             for (size_t i = 0; i < p->rows && !whole; i++) {
                 char *const c = (char *)m->c[p->row + i] + begin;
                 memcpy(other, c, columns * k->size);
-                product.term[0] = (frnn_term){(const void *const *)a + i, m->wh + begin * plan->H, plan->H};
+                product.term[0] =
+                    (frnn_term){.a = (const void *const *)a + i, .b = m->wh + begin * plan->H, .K = plan->H};
                 product.c = (void *const[]){other};
                 product.rows = 1, product.N = columns;
                 product.first = 0, product.last = frnn_panels(k, columns);

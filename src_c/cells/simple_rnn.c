@@ -134,8 +134,8 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
     const forward *own = cell;
     const frnn_plan *plan = f->plan;
     if (f->tape->dropout) drop(f, s, own->dropped);
-    const frnn_term project = {(const void *const *)s->x, own->w.wx, plan->I};
-    frnn_term recur = {(const void *const *)s->h, own->w.wh, plan->H};
+    const frnn_term project = {.a = (const void *const *)s->x, .b = own->w.wx, .K = plan->I};
+    frnn_term recur = {.a = (const void *const *)s->h, .b = own->w.wh, .K = plan->H};
     frnn_product product = {.start = NULL,
                             .c = (void *const *)s->y,
                             .rows = s->n,
@@ -237,7 +237,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
         if (frnn_barrier(team)) return 1; /* every column of dz must be there */
         frnn_fetch_rows(s->dz, s->n, row);
     }
-    const frnn_term term = {(const void *const *)s->dz, ((const backward *)cell)->wh_t, plan->H};
+    const frnn_term term = {.a = (const void *const *)s->dz, .b = ((const backward *)cell)->wh_t, .K = plan->H};
     if (frnn_multiply(team, member, k,
                       &(frnn_product){.term = {term},
                                       .start = g->zeros,

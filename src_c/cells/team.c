@@ -60,16 +60,11 @@ static void multiply_long(const frnn_kernels *kernels, const frnn_product *whole
         const int ends = t > whole->term || whole->term[1].K == 0; /* with this term */
         for (size_t i = 0; i < parts; i++) {
             const frnn_range k = frnn_part(t->K, parts, i);
-            const size_t count = k.last - k.first;
             if (ends && i + 1 == parts) product.activation = whole->activation;
             for (size_t r = 0; r < whole->rows; r++) a[r] = (const char *)t->a[r] + k.first * kernels->size;
-            for (size_t panel = whole->first; panel < whole->last; panel++) {
-                /* For a product whose panels have `count` rows, its own begins here. */
-                const size_t skipped = (panel * (t->K - count) + k.first) * kernels->panel * kernels->size;
-                product.term[0] = (frnn_term){a, (const char *)t->b + skipped, count};
-                product.first = panel, product.last = panel + 1;
-                kernels->product(&product);
-            }
+            const char *b = (const char *)t->b + k.first * kernels->panel * kernels->size;
+            product.term[0] = (frnn_term){.a = a, .b = b, .K = k.last - k.first, .apart = frnn_apart(t)};
+            kernels->product(&product);
             product.start = NULL, product.starts = NULL;
         }
     }

@@ -12,18 +12,27 @@
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
-/* Rows of b that are asked for before they are needed: large matrices come from the third cache. A wide tile, of few rows,
- * goes through them so fast that asking only takes time. */
-enum { F(ROWS_AHEAD) = 64 };
+/* Bytes that a tile asks for with every k: half a row of a panel. */
+enum { F(ASKED) = PANEL * sizeof(REAL) / 2 };
 
-/* How many bytes beyond b the memory is that a tile asks for; 0: it asks for nothing. A panel's first tile asks for b itself;
- * for the others b has come nearer already. */
-FRNN_INLINE uintptr_t F(bytes_ahead)(const int vectors, frnn_ahead *ahead, size_t row, const REAL *b, size_t K) {
-    if (row == 0) return vectors == VECTORS ? F(ROWS_AHEAD) * PANEL * sizeof(REAL) : 0;
-    if (!ahead || ahead->next >= ahead->end) return 0;
-    const char *next = ahead->next;
-    ahead->next += K * PANEL * sizeof(REAL);
-    return (uintptr_t)next - (uintptr_t)b;
+/* Where the memory begins that a tile asks for with each term, NULL if it asks for nothing; `left` tiles of the panel come after
+ * this one. The last two ask for the next panel, half of it each: large matrices come from the third cache or from memory,
+ * slower than a panel's first tile could read them. The others ask for what the caller wants. */
+static void F(list_asked)(const frnn_product *g, size_t next_panel, size_t left, const char **next) {
+    for (int t = 0; t < 2; t++) {
+        const frnn_term *term = &g->term[t];
+        const size_t bytes = term->K * F(ASKED);
+        next[t] = NULL;
+        if (term->K == 0) continue;
+        if (left < 2) {
+            if (next_panel * PANEL >= g->N) continue;
+            next[t] =
+                (const char *)((const REAL *)term->b + next_panel * frnn_apart(term) * PANEL) + (1 - left) * bytes;
+        } else if (g->ahead && g->ahead->next < g->ahead->end) {
+            next[t] = g->ahead->next;
+            g->ahead->next += bytes;
+        }
+    }
 }
 
 /* Between two tiles */
@@ -46,7 +55,7 @@ enum { F(HELD) = 9 };
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, const REAL *const volatile *beyond, size_t k, const REAL *b,
-                             size_t panel_size, uintptr_t ahead) {
+                             size_t panel_size, const char *next) {
     VEC w[FRNN_MOST_VECTORS];
     /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
     const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
@@ -64,28 +73,26 @@ FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, 
                 rows > 2 ? V(add)(acc[r][v], s, w[v]) : V(fma)(s, w[v], acc[r][v]); /* which may read w itself */
         if (loaded < vectors) acc[r][loaded] = V(add_at)(acc[r][loaded], s, last);
     }
-    FRNN_UNROLL
-    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE)
-        __builtin_prefetch((const char *)((uintptr_t)b + ahead) + i);
+    if (asks) __builtin_prefetch(next + k * F(ASKED));
 }
 
 /* acc += a b. The tiles that do most of the work may take four k between two jumps. */
 FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
-                             size_t panel_size, uintptr_t ahead) {
+                             size_t panel_size, const char *next) {
     const int four = F(FOUR_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
     size_t k = 0;
     for (; four && k + 4 <= K; k += 4, b += 4 * PANEL) {
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, ahead);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, ahead);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, ahead);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
+        F(tile_add)(rows, vectors, 0, acc, a, beyond, k + 1, b + PANEL, panel_size, next);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, next);
+        F(tile_add)(rows, vectors, 0, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, next);
     }
-    for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, ahead);
+    for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
 }
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
-                         size_t panel) {
+                         size_t panel, const char *const *next) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
     const void *const volatile *from = (g->starts ? g->starts : (const void *const *)g->c) + row;
@@ -108,19 +115,18 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
             for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((const REAL *)from[r] + column + v * LANES, end);
         }
     }
-    for (const frnn_term *t = g->term; t < g->term + 2; t++) {
+    for (const frnn_term *t = g->term; t < g->term + 2; t++, next++) {
         if (t->K == 0) continue;
         const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
-        const size_t K = t->K, panel_size = K * PANEL;
+        const size_t K = t->K, panel_size = frnn_apart(t) * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
-        const uintptr_t ahead = asks ? F(bytes_ahead)(vectors, g->ahead, row, b, K) : 0;
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) {
             if (r < F(HELD)) a[r] = t->a[row + r];
             else beyond[r] = t->a[row + r];
         }
-        if (ahead) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, ahead);
-        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, 0);
+        if (asks && *next) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, *next);
+        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, NULL);
     }
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -137,16 +143,17 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
 /* clang-format off */
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
-    static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel) { \
+    static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel, \
+                                                                    const char *const *next) { \
         const int vectors = panels ? panels * VECTORS : 1; \
-        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel); \
+        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel, next); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
 FRNN_UP_TO(ROWS)(FRNN_TILE, 1)
 FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE, 2)
 FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE, 4)
-typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel);
+typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel, const char *const *next);
 static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
@@ -210,14 +217,17 @@ static void F(panels)(const frnn_product *g) {
         const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
         const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
         const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
-        const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
+        const size_t higher = g->rows - tiles * height;                        /* tiles that have a row more */
+        const int asks = left > LANES && (width == 1 || g->rows > F(ROWS_2X)); /* for few rows it takes too long */
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
                                  : width == 4  ? F(tiles_x4)
                                  : width == 2  ? F(tiles_x2)
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
             const size_t rows = height + (i < higher);
-            tile[rows](g, row, panel);
+            const char *next[2] = {NULL, NULL};
+            if (asks) F(list_asked)(g, panel + width, tiles - 1 - i, next);
+            tile[rows](g, row, panel, next);
             if (g->ahead) F(ask_for_rows)(g->ahead);
             row += rows;
         }

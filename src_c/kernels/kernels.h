@@ -16,12 +16,15 @@ typedef struct frnn_term {
     const void *const *a; /* rows x K */
     const void *b;        /* K x N, packed */
     size_t K;             /* may be 0 */
+    size_t apart;         /* rows of b from one panel's first to the next one's; 0: K */
 } frnn_term;
+
+static inline size_t frnn_apart(const frnn_term *term) { return term->apart ? term->apart : term->K; }
 
 /* Memory that will be needed after some products, and that these ask for while they compute. If it were asked for at one
  * time, the queues of the caches would be full, and most requests dropped. */
 typedef struct frnn_ahead {
-    const char *next, *end; /* in one piece: some lines with every row of b */
+    const char *next, *end; /* in one piece: some bytes with every row of b */
     struct frnn_ahead_rows {
         const char *first;
         ptrdiff_t stride;
