@@ -7,10 +7,12 @@
 /* Every byte is 1. */
 static const uint64_t FRNN_ONES = UINT64_MAX / 255;
 
-/* Eight steps of a row are looked at together, in the bytes of a word: 1 where it takes part, 0 where not. */
+/* Eight steps of a row are looked at together, in the bytes of a word: 1 where it takes part, 0 where not; the
+ * first one lowest. */
 static inline uint64_t frnn_eight_steps(const uint8_t *mask) {
     uint64_t word;
     memcpy(&word, mask, sizeof word);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap64(word);
     return (((word & FRNN_ONES * 127) + FRNN_ONES * 127) | word) >> 7 & FRNN_ONES;
 }
 

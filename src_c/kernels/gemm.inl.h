@@ -12,27 +12,30 @@
 
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
-/* Bytes that a tile asks for with every k: half a row of a panel. */
-enum { F(ASKED) = PANEL * sizeof(REAL) / 2 };
+/* Rows of b that a panel's only tile asks for before they are needed */
+enum { F(ROWS_AHEAD) = 64 };
 
-/* Where the memory begins that a tile asks for with each term, NULL if it asks for nothing; `left` tiles of the panel come after
- * this one. The last two ask for the next panel, half of it each: large matrices come from the third cache or from memory,
- * slower than a panel's first tile could read them. The others ask for what the caller wants. */
-static void F(list_asked)(const frnn_product *g, size_t next_panel, size_t left, const char **next) {
-    for (int t = 0; t < 2; t++) {
-        const frnn_term *term = &g->term[t];
-        const size_t bytes = term->K * F(ASKED);
-        next[t] = NULL;
+/* Lists what one of a panel's tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a
+ * row of a panel has, and each time so many further on as is returned. The last two tiles ask for the next panel, half of it
+ * each: large matrices come from the third cache or from memory, slower than a panel's first tile could read them. An only
+ * one asks for its own panel, the others, and pairs, for what the caller wants. */
+static size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile, size_t tiles,
+                               uintptr_t *next) {
+    const size_t row = PANEL * sizeof(REAL), left = tiles - 1 - tile;
+    const int asks_for_next = width == 1 && left < 2 && tiles > 1;
+    for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
+        const uintptr_t b = (uintptr_t)term->b + panel * frnn_apart(term) * row;
         if (term->K == 0) continue;
-        if (left < 2) {
-            if (next_panel * PANEL >= g->N) continue;
-            next[t] =
-                (const char *)((const REAL *)term->b + next_panel * frnn_apart(term) * PANEL) + (1 - left) * bytes;
+        if (asks_for_next) {
+            if ((panel + 1) * PANEL < g->N) *next = b + frnn_apart(term) * row + (1 - left) * term->K * row / 2;
+        } else if (tiles == 1) {
+            *next = b + F(ROWS_AHEAD) * row;
         } else if (g->ahead && g->ahead->next < g->ahead->end) {
-            next[t] = g->ahead->next;
-            g->ahead->next += bytes;
+            *next = (uintptr_t)g->ahead->next;
+            g->ahead->next += term->K * row;
         }
     }
+    return asks_for_next ? row / 2 : row;
 }
 
 /* Between two tiles */
@@ -55,7 +58,7 @@ enum { F(HELD) = 9 };
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, const REAL *const volatile *beyond, size_t k, const REAL *b,
-                             size_t panel_size, const char *next) {
+                             size_t panel_size, uintptr_t next) {
     VEC w[FRNN_MOST_VECTORS];
     /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
     const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
@@ -73,26 +76,28 @@ FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, 
                 rows > 2 ? V(add)(acc[r][v], s, w[v]) : V(fma)(s, w[v], acc[r][v]); /* which may read w itself */
         if (loaded < vectors) acc[r][loaded] = V(add_at)(acc[r][loaded], s, last);
     }
-    if (asks) __builtin_prefetch(next + k * F(ASKED));
+    FRNN_UNROLL
+    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE) __builtin_prefetch((const char *)next + i);
 }
 
 /* acc += a b. The tiles that do most of the work may take four k between two jumps. */
 FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
-                             size_t panel_size, const char *next) {
+                             size_t panel_size, uintptr_t next, size_t step) {
     const int four = F(FOUR_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
     size_t k = 0;
-    for (; four && k + 4 <= K; k += 4, b += 4 * PANEL) {
+    for (; four && k + 4 <= K; k += 4, b += 4 * PANEL, next += 4 * step) {
         F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
-        F(tile_add)(rows, vectors, 0, acc, a, beyond, k + 1, b + PANEL, panel_size, next);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, next);
-        F(tile_add)(rows, vectors, 0, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, next);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, next + step);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, next + 2 * step);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, next + 3 * step);
     }
-    for (; k < K; k++, b += PANEL) F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
+    for (; k < K; k++, b += PANEL, next += step)
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
 }
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
-                         size_t panel, const char *const *next) {
+                         size_t panel, uintptr_t next, uintptr_t second, size_t step) {
     /* Volatile: read when needed and not before. While k runs, the general registers are for the pointers of a. */
     void *const volatile *c = g->c + row;
     const void *const volatile *from = (g->starts ? g->starts : (const void *const *)g->c) + row;
@@ -115,7 +120,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
             for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((const REAL *)from[r] + column + v * LANES, end);
         }
     }
-    for (const frnn_term *t = g->term; t < g->term + 2; t++, next++) {
+    for (const frnn_term *t = g->term; t < g->term + 2; t++, next = second) {
         if (t->K == 0) continue;
         const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
         const size_t K = t->K, panel_size = frnn_apart(t) * PANEL;
@@ -125,8 +130,8 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
             if (r < F(HELD)) a[r] = t->a[row + r];
             else beyond[r] = t->a[row + r];
         }
-        if (asks && *next) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, *next);
-        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, NULL);
+        if (asks && next) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, next, step);
+        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, 0, 0);
     }
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -144,16 +149,17 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
 /* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
 #define FRNN_TILE(rows, panels) \
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel, \
-                                                                    const char *const *next) { \
+                                                                    uintptr_t next, uintptr_t second, size_t step) { \
         const int vectors = panels ? panels * VECTORS : 1; \
-        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel, next); \
+        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel, next, second, step); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
 FRNN_UP_TO(ROWS)(FRNN_TILE, 1)
 FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE, 2)
 FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE, 4)
-typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel, const char *const *next);
+typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel, uintptr_t next, uintptr_t second,
+                                       size_t step);
 static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE_ENTRY, 0)};
 static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
 static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
@@ -217,17 +223,18 @@ static void F(panels)(const frnn_product *g) {
         const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
         const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
         const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
-        const size_t higher = g->rows - tiles * height;                        /* tiles that have a row more */
-        const int asks = left > LANES && (width == 1 || g->rows > F(ROWS_2X)); /* for few rows it takes too long */
+        const size_t higher = g->rows - tiles * height;            /* tiles that have a row more */
+        const int asks = left > LANES && (width == 1 || g->ahead); /* pairs are near, few rows done too soon */
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
                                  : width == 4  ? F(tiles_x4)
                                  : width == 2  ? F(tiles_x2)
                                                : F(tiles_x1);
         for (size_t i = 0, row = 0; i < tiles; i++) {
             const size_t rows = height + (i < higher);
-            const char *next[2] = {NULL, NULL};
-            if (asks) F(list_asked)(g, panel + width, tiles - 1 - i, next);
-            tile[rows](g, row, panel, next);
+            uintptr_t next[2] = {0, 0};
+            size_t step = 0;
+            if (asks && (i + 2 >= tiles || g->ahead)) step = F(list_requests)(g, panel, width, i, tiles, next);
+            tile[rows](g, row, panel, next[0], next[1], step);
             if (g->ahead) F(ask_for_rows)(g->ahead);
             row += rows;
         }
