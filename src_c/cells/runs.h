@@ -2,6 +2,8 @@
 #ifndef FRNN_CELLS_RUNS_H
 #define FRNN_CELLS_RUNS_H
 
+#include <string.h>
+
 #include "cells/sequence.h"
 
 /* Every byte is 1. */

@@ -2,8 +2,6 @@
 #ifndef FRNN_CELLS_SEQUENCE_H
 #define FRNN_CELLS_SEQUENCE_H
 
-#include <string.h>
-
 #include "kernels/kernels.h"
 #include "runtime/sizes.h"
 
@@ -73,19 +71,8 @@ static inline frnn_place frnn_place_at(const void *first, ptrdiff_t batch, ptrdi
 void frnn_list_many(const frnn_place *place, size_t n, const size_t *rows, const size_t *steps, size_t row, size_t step,
                     char **list);
 
-/* Lists n rows that lie so far apart. Lists take a tenth of a call with few units: four rows at a time, in two vectors, for
- * the compiler keeps one of four in memory. */
-typedef uintptr_t frnn_two_rows __attribute__((vector_size(2 * sizeof(uintptr_t))));
-static inline void frnn_list_strided(const char *first, ptrdiff_t stride, size_t n, char **list) {
-    const uintptr_t at = (uintptr_t)first, by = (uintptr_t)stride;
-    frnn_two_rows rows = {at, at + by}, more = rows + 2 * by;
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4, rows += 4 * by, more += 4 * by) {
-        memcpy(list + i, &rows, sizeof rows);
-        memcpy(list + i + 2, &more, sizeof more);
-    }
-    for (; i < n; i++) list[i] = (char *)first + (ptrdiff_t)i * stride;
-}
+/* Lists n rows that lie so far apart. */
+void frnn_list_strided(const char *first, ptrdiff_t stride, size_t n, char **list);
 
 /* Moves a list's rows on. */
 static inline void frnn_move_rows(char **list, size_t n, ptrdiff_t by) {

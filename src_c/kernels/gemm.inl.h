@@ -19,8 +19,8 @@ enum { F(ROWS_AHEAD) = 64 };
  * row of a panel has, and each time so many further on as is returned. The last two tiles ask for the next panel, half of it
  * each: large matrices come from the third cache or from memory, slower than a panel's first tile could read them. An only
  * one asks for its own panel, the others, and pairs, for what the caller wants. */
-static size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile, size_t tiles,
-                               uintptr_t *next) {
+static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile,
+                                                         size_t tiles, uintptr_t *next) {
     const size_t row = PANEL * sizeof(REAL), left = tiles - 1 - tile;
     const int asks_for_next = width == 1 && left < 2 && tiles > 1;
     for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
