@@ -55,12 +55,14 @@ frnn_place frnn_place_by_sequence(const frnn_plan *plan, size_t steps, size_t wi
 typedef uintptr_t two_rows __attribute__((vector_size(2 * sizeof(uintptr_t))));
 
 void frnn_list_strided(const char *first, ptrdiff_t stride, size_t n, char **list) {
-    const uintptr_t at = (uintptr_t)first, by = (uintptr_t)stride;
-    two_rows rows = {at, at + by}, more = rows + 2 * by;
     size_t i = 0;
-    for (; i + 4 <= n; i += 4, rows += 4 * by, more += 4 * by) {
-        memcpy(list + i, &rows, sizeof rows);
-        memcpy(list + i + 2, &more, sizeof more);
+    if (n >= 4) {
+        const uintptr_t at = (uintptr_t)first, by = (uintptr_t)stride;
+        two_rows rows = {at, at + by}, more = rows + 2 * by;
+        for (; i + 4 <= n; i += 4, rows += 4 * by, more += 4 * by) {
+            memcpy(list + i, &rows, sizeof rows);
+            memcpy(list + i + 2, &more, sizeof more);
+        }
     }
     for (; i < n; i++) list[i] = (char *)first + (ptrdiff_t)i * stride;
 }
