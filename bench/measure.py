@@ -1,4 +1,4 @@
-"""Measure all that RESULTS.md shows, on the machine at hand: twenty minutes.
+"""Measure all that RESULTS.md shows, on the machine at hand: half an hour.
 
     python -m bench.measure && python -m bench.report
 
