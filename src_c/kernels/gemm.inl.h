@@ -18,11 +18,12 @@ enum { F(ROWS_AHEAD) = 64 };
 /* Lists what one of a panel's tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a
  * row of a panel has, and each time so many further on as is returned. The last two tiles ask for the next panel, half of it
  * each: large matrices come from the third cache or from memory, slower than a panel's first tile could read them. An only
- * one asks for its own panel, the others, and pairs, for what the caller wants. */
+ * one asks for its own panel, the others, and pairs, for what the caller wants, and so does the first of two. */
 static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile,
                                                          size_t tiles, uintptr_t *next) {
     const size_t row = PANEL * sizeof(REAL), left = tiles - 1 - tile;
-    const int asks_for_next = width == 1 && left < 2 && tiles > 1;
+    const int is_wanted = g->ahead && g->ahead->next < g->ahead->end;
+    const int asks_for_next = width == 1 && tiles > 1 && left < (tiles == 2 && is_wanted ? 1 : 2);
     for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
         const uintptr_t b = (uintptr_t)term->b + panel * frnn_apart(term) * row;
         if (term->K == 0) continue;
@@ -30,7 +31,7 @@ static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, 
             if ((panel + 1) * PANEL < g->N) *next = b + frnn_apart(term) * row + (1 - left) * term->K * row / 2;
         } else if (tiles == 1) {
             *next = b + F(ROWS_AHEAD) * row;
-        } else if (g->ahead && g->ahead->next < g->ahead->end) {
+        } else if (is_wanted) {
             *next = (uintptr_t)g->ahead->next;
             g->ahead->next += term->K * row;
         }
@@ -53,7 +54,10 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
 enum { F(HELD) = 9 };
 
 /* The tiles that multiply pairs of panels with many rows, see PAIR_BYTES in isa/generic.h */
-#define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && rows == F(ROWS_2X) && vectors == 2 * VECTORS)
+#define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && (rows) == F(ROWS_2X) && (vectors) == 2 * VECTORS)
+
+/* The tiles that ask for memory: others have few rows, which are done too soon. */
+#define MAY_ASK(rows, vectors) ((vectors) == VECTORS || IS_OF_PAIR(rows, vectors))
 
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
@@ -151,7 +155,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel, \
                                                                     uintptr_t next, uintptr_t second, size_t step) { \
         const int vectors = panels ? panels * VECTORS : 1; \
-        F(tile)(rows, vectors, vectors == VECTORS || IS_OF_PAIR(rows, vectors), g, row, panel, next, second, step); \
+        F(tile)(rows, vectors, MAY_ASK(rows, vectors), g, row, panel, next, second, step); \
     }
 #define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
 FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
@@ -223,8 +227,7 @@ static void F(panels)(const frnn_product *g) {
         const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
         const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
         const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
-        const size_t higher = g->rows - tiles * height;            /* tiles that have a row more */
-        const int asks = left > LANES && (width == 1 || g->ahead); /* pairs are near, few rows done too soon */
+        const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
         F(tile_function) *tile = left <= LANES ? F(tiles_x0)
                                  : width == 4  ? F(tiles_x4)
                                  : width == 2  ? F(tiles_x2)
@@ -233,7 +236,8 @@ static void F(panels)(const frnn_product *g) {
             const size_t rows = height + (i < higher);
             uintptr_t next[2] = {0, 0};
             size_t step = 0;
-            if (asks && (i + 2 >= tiles || g->ahead)) step = F(list_requests)(g, panel, width, i, tiles, next);
+            if (left > LANES && MAY_ASK(rows, width * VECTORS) && (i + 2 >= tiles || g->ahead))
+                step = F(list_requests)(g, panel, width, i, tiles, next);
             tile[rows](g, row, panel, next[0], next[1], step);
             if (g->ahead) F(ask_for_rows)(g->ahead);
             row += rows;
