@@ -586,8 +586,8 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         few.B = 2 * kernels->panel, few.T = 140, few.go_backwards = 0, few.I = 3; /* in two segments */
         check_call(kernels, &few, 2);
         /* Sums over the gates so long that they are made in parts. */
-        options deep = work_to_share((gated_kind)kind, 24, 800);
-        deep.T = 2, deep.I = 3;
+        options deep = work_to_share((gated_kind)kind, 24, 3200 / kernels->size);
+        deep.T = 1, deep.I = 3;
         if (kind == LSTM) check_call(kernels, &deep, 2);
         options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
         many.T = 3, many.I = 40;
