@@ -11,6 +11,7 @@ cdef enum:
 cdef object FLOAT32 = numpy_dtype("float32")
 cdef object FLOAT64 = numpy_dtype("float64")
 cdef object INTP = numpy_dtype("intp")
+cdef object UINT8 = numpy_dtype("uint8")
 
 cdef enum access:
     READ = 0

@@ -59,8 +59,8 @@ def mask(value: ArrayLike | None, lengths: ArrayLike | None, batch: int, time: i
     _check_shape("lengths", found, ("batch",), (batch,))
     if found.dtype.kind not in "iu" and found.size:
         raise TypeError(f"lengths must hold integers, got {found.dtype}")
-    used = np.empty((batch, time), np.uint8)
-    if not _core.fill_mask(found.astype(np.float64), used):
+    used = _core.mask_of_lengths(found.astype(np.intp), time)  # where what is too large becomes negative
+    if used is None:
         raise ValueError(f"lengths must be from 0 to {time}, got {found.min()} to {found.max()}")
     return used
 

@@ -38,10 +38,10 @@ def may_go_on(thread: int) -> None: ...
 def free_spare() -> int:
     """Give the blocks that wait for the next call back to the system, and return how many bytes those are."""
 
-def fill_mask(lengths: _Array, mask: _Array) -> bool:
-    """Write ones into the first lengths[b] elements of each row of a mask, zeros into the others.
+def mask_of_lengths(lengths: Any, time: int) -> _Array | None:
+    """Return a (B, time) array of uint8, ones in the first lengths[b] elements of each row and zeros in the others.
 
-    The lengths are of float64, the mask (B, T) of uint8. False: a length is not from 0 to T, the mask is unfinished.
+    None: the lengths are no dense array (B,) of intp, or not from 0 to time.
     """
 
 def activate(activation: str, x: _Array, out: _Array) -> None: ...

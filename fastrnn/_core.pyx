@@ -405,26 +405,29 @@ def activate(str activation not None, x, out):
         release(&a)
 
 
-def fill_mask(lengths, mask):
+def mask_of_lengths(lengths, Py_ssize_t time):
     cdef arrays a
-    cdef const double *counts
+    cdef const intptr_t *counts
     cdef uint8_t *row
-    cdef Py_ssize_t[2] shape = [len(lengths), -1]
-    cdef Py_buffer *view
-    cdef Py_ssize_t b, T
-    cdef bint fits = True
-    a.count, a.code, a.size = 0, c"d", 8
+    cdef Py_ssize_t[2] shape = [-1, time]
+    cdef Py_ssize_t b
+    if type(lengths) is not ndarray:
+        return None
+    a.count = 0
     try:
-        counts = <const double *> vector(&a, lengths, "lengths", READ, shape[0])
-        view = take(&a, mask, "mask", WRITE, 2, shape, MASK)
-        row, T = <uint8_t *> view.buf, view.shape[1]
+        try:
+            counts = <const intptr_t *> take(&a, lengths, "lengths", READ, 1, shape, IDS).buf
+        except (BufferError, TypeError, ValueError):
+            return None
+        shape[0] = a.views[0].shape[0]
+        mask = empty((shape[0], time), UINT8)
+        row = <uint8_t *> take(&a, mask, "mask", WRITE, 2, shape, MASK).buf
         for b in range(shape[0]):
-            fits = 0 <= counts[b] <= <double> T
-            if not fits:
-                break
+            if not 0 <= counts[b] <= time:
+                return None
             memset(row, 1, <size_t> counts[b])
-            memset(row + <size_t> counts[b], 0, <size_t> T - <size_t> counts[b])
-            row += T
+            memset(row + counts[b], 0, <size_t> (time - counts[b]))
+            row += time
     finally:
         release(&a)
-    return fits
+    return mask

@@ -568,6 +568,53 @@ def test_mask_and_lengths_agree_with_the_function(cell, rng):
                 np.testing.assert_array_equal(a, b)
 
 
+LENGTHS = [4, 0, 6, 1]
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        LENGTHS,
+        np.array(LENGTHS),
+        np.array(LENGTHS, np.uint64),
+        np.array(LENGTHS, np.int8),
+        np.array(LENGTHS, ">i8"),
+        np.repeat(LENGTHS, 2)[::2],
+    ],
+    ids=["list", "intp", "uint64", "int8", "swapped", "strided"],
+)
+def test_lengths_of_any_type(cell, rng, lengths, return_sequences):
+    layer, x = make(cell, rng, return_sequences=return_sequences), sequences(rng)
+    mask = [[step < length for step in range(6)] for length in LENGTHS]
+    want, want_tape = layer.forward(x, mask=mask)
+    got, tape = layer.forward(x, lengths=lengths)
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(layer(x, lengths=lengths), want)
+    np.testing.assert_array_equal(layer.backward(want, tape).dx, layer.backward(want, want_tape).dx)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([4, -1, 6, 1], r"lengths must be from 0 to 6, got -1 to 6"),
+        ([4, 7, 6, 1], r"lengths must be from 0 to 6, got 1 to 7"),
+        ([4, 2**63 - 1, 0, 1], r"lengths must be from 0 to 6, got 0 to 9223372036854775807"),
+        (np.array([4, 2**64 - 3, 0, 1], np.uint64), r"lengths must be from 0 to 6, got 0 to 18446744073709551613"),
+        ([4, 0, 6], r"lengths must be \(batch=4,\), got \(3,\)"),
+        ([[4, 0, 6, 1]], r"lengths must be \(batch,\), got \(1, 4\)"),
+        ([], r"lengths must be \(batch=4,\), got \(0,\)"),
+    ],
+)
+def test_wrong_lengths_are_refused_the_short_way_too(cell, rng, lengths, message):
+    layer, x = make(cell, rng, return_sequences=True), sequences(rng)
+    for call in (layer, layer.forward):
+        with pytest.raises(ValueError, match=message):
+            call(x, lengths=np.asarray(lengths))
+        with pytest.raises(ValueError, match="mask and lengths exclude each other"):
+            call(x, lengths=np.array(LENGTHS), mask=np.ones((4, 6), bool))
+
+
 @pytest.mark.parametrize("stateful", [False, True])
 @pytest.mark.parametrize(("B", "T"), [(0, 3), (2, 0), (0, 0)])
 def test_empty(cell, rng, B, T, stateful):

@@ -251,11 +251,17 @@ def plain_with_tape(
     return y, new(Tape, (weights, x, y, gates, (None,), x.shape[1], False, mask, None, None, kept))
 
 
-def plain_mask(weights: _core.Weights, mask: ArrayLike, copy: bool) -> Mask | None:
-    """Return a mask for these; None, if it is not of the one form."""
-    if type(mask) is not np.ndarray or mask.dtype != bool or mask.ndim != 2 or not mask.flags.c_contiguous:
-        return None
-    return Mask.of(weights, mask.astype(np.uint8) if copy else mask)
+def plain_mask(
+    weights: _core.Weights, x: Any, mask: ArrayLike | None, lengths: ArrayLike | None, copy: bool
+) -> Mask | None:
+    """Return a mask for these, from one of both; None, if that or x is not of the one form."""
+    if lengths is None:
+        if type(mask) is not np.ndarray or mask.dtype.char != "?" or mask.ndim != 2 or not mask.flags.c_contiguous:
+            return None
+        return Mask.of(weights, mask.astype(np.uint8) if copy else mask)
+    shape: tuple[int, ...] = getattr(x, "shape", ())
+    used = None if mask is not None or len(shape) != 3 else _core.mask_of_lengths(lengths, shape[1])
+    return None if used is None else Mask.of(weights, used)
 
 
 def run(

@@ -54,7 +54,7 @@ class Mask(NamedTuple):
     @classmethod
     def of(cls, weights: _core.Weights, used: Array) -> "Mask":
         """Find the order."""
-        return cls(used, weights.order(used))
+        return new(cls, (used, weights.order(used)))
 
     def during(self, times: slice) -> "Mask":
         """Return some time steps."""

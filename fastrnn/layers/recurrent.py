@@ -262,9 +262,10 @@ class Recurrent(OverTime):
         values: Any = x if rows is None else rows.x
         dropout = self._dropout_for(training) if rows is None else rows.dropout
         want_state = self.return_state or self.stateful
-        is_plain = initial_state is lengths is None and dropout is None and into is None and not want_state
-        used = None if mask is None or not is_plain else plain_mask(weights, mask, keep is not None)
-        if is_plain and (mask is None or used is not None):
+        is_plain = initial_state is None and dropout is None and into is None and not want_state
+        has_mask = mask is not None or lengths is not None
+        used = plain_mask(weights, values, mask, lengths, keep is not None) if has_mask and is_plain else None
+        if is_plain and (not has_mask or used is not None):
             if keep is None:
                 output = plain(weights, self, values, used)
                 if output is not None:
