@@ -9,6 +9,7 @@ from glob import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
@@ -63,7 +64,7 @@ core = Extension(
     "fastrnn._core",
     sources=["fastrnn/_core.pyx", *sorted(glob("src_c/**/*.c", recursive=True))],
     depends=sorted(glob("src_c/**/*.h", recursive=True) + glob("fastrnn/*.px[di]")),
-    include_dirs=["src_c"],
+    include_dirs=["src_c", np.get_include()],
     extra_compile_args=CFLAGS,
     extra_link_args=["-pthread", "-s"],
 )

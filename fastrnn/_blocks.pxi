@@ -27,6 +27,7 @@ cdef enum:
     LARGE_PAGE = 2 * 1024 * 1024
     LEAST_SPARE = 32 * 1024  # smaller blocks are malloc's own business, and smaller arrays NumPy's
     SPARE = 16  # blocks kept,
+    MOST_AXES = 32
 
 cdef size_t MOST_SPARE = 256 * 1024 * 1024  # and bytes in all
 
@@ -131,8 +132,14 @@ cdef class Memory:
 cpdef object empty(tuple shape, dtype):
     # One that is not small starts with a cache line, so that vectors do not straddle two.
     cdef Py_ssize_t n, bytes = dtype.itemsize
+    cdef Py_ssize_t[MOST_AXES] sizes
+    cdef int axes = 0
+    if len(shape) > MOST_AXES:
+        raise ValueError(f"an array of shape {shape} has too many axes")
     for n in shape:
         if n > 0 and bytes > PY_SSIZE_T_MAX // n:
             raise MemoryError(f"could not allocate an array of shape {shape}")
         bytes *= n
-    return numpy_empty(shape, dtype) if bytes < LEAST_SPARE else ndarray(shape, dtype, Memory(bytes))
+        sizes[axes] = n
+        axes += 1
+    return PyArray_SimpleNew(axes, sizes, dtype.num) if bytes < LEAST_SPARE else ndarray(shape, dtype, Memory(bytes))

@@ -1,29 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False, binding=False
 """The compiled core: arrays in, arrays filled, no policy.
 
-Arrays come through Python's buffer protocol, the one beneath memoryviews: one code serves both dtypes, and nothing here
-depends on NumPy's headers. A call takes all its buffers, checks them against the sizes of the weights, computes with
-the GIL released once, unless that would take as long as the computation, and gives the buffers back.
+Arrays are NumPy's, and one code serves both dtypes. A call takes hold of all its arrays, checks them against the sizes
+of the weights, computes with the GIL released once, unless that would take as long as the computation, and lets go of
+them.
 """
 
 cimport cython
-from cpython.buffer cimport (
-    PyBUF_FORMAT,
-    PyBUF_STRIDES,
-    PyBUF_WRITABLE,
-    PyBuffer_FillInfo,
-    PyBuffer_IsContiguous,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.math cimport log, log1p
 from libc.stdint cimport intptr_t, uint8_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memmove, memset
 
 from numpy import dtype as numpy_dtype
-from numpy import empty as numpy_empty
 from numpy import ndarray
 
 from fastrnn._cfastrnn cimport *
@@ -61,8 +53,8 @@ cdef const frnn_api *get_api() noexcept nogil:
 
 include "_settings.pxi"
 include "_interrupts.pxi"
-include "_blocks.pxi"
 include "_arrays.pxi"
+include "_blocks.pxi"
 include "_weights.pxi"
 include "_training.pxi"
 include "_dense.pxi"
@@ -90,34 +82,34 @@ cdef int states(arrays *a, Weights weights, object given, str name, access mode,
 cdef void *dense(arrays *a, object array, str name, access mode, Py_ssize_t n, Py_ssize_t rows,
                  Py_ssize_t columns) except? NULL:
     # Where a dense (n, rows, columns) array lies; NULL for None.
-    cdef Py_buffer *view
+    cdef view *v
     if array is None:
         return NULL
-    view = sequences(a, array, name, mode, n, rows, columns)
-    if not PyBuffer_IsContiguous(view, c"C"):
+    v = sequences(a, array, name, mode, n, rows, columns)
+    if not is_dense(v):
         raise ValueError(f"{name} must be dense")
-    return view.buf
+    return v.buf
 
 
 cdef int open_input(call *c, arrays *a, Weights weights, x) except -1:
     # The plan's sizes and the tape's input: x (B, T, I), or a pair of ids (B, T) and their table (V, gates * H).
-    cdef Py_buffer *view
+    cdef view *v
     cdef Py_ssize_t[2] shape = [-1, -1]
     memset(c, 0, sizeof(c[0]))
     if isinstance(x, tuple):
         ids, table = x
-        view = take(a, ids, "ids", READ, 2, shape, IDS)
-        c.tape.ids = <const intptr_t *> view.buf
-        c.plan = weights.plan(view.shape[0], view.shape[1])
+        v = take(a, ids, "ids", READ, 2, shape, IDS)
+        c.tape.ids = <const intptr_t *> v.buf
+        c.plan = weights.plan(v.shape[0], v.shape[1])
         shape[1] = weights.cell.gates * weights.units
-        view = take(a, table, "table", READ, 2, shape)
-        c.tape.table, c.tape.V = view.buf, view.shape[0]
+        v = take(a, table, "table", READ, 2, shape)
+        c.tape.table, c.tape.V = v.buf, v.shape[0]
         if weights.inputs or not are_below(c.tape.V, c.plan.B * c.plan.T, c.tape.ids):
             raise ValueError(f"ids must be rows of a table of {c.tape.V}, with weights of no inputs")
     else:
-        view = sequences(a, x, "x", READ, -1, -1, weights.inputs)
-        c.plan = weights.plan(view.shape[0], view.shape[1])
-        c.tape.x, c.tape.x_batch, c.tape.x_time = view.buf, view.strides[0], view.strides[1]
+        v = sequences(a, x, "x", READ, -1, -1, weights.inputs)
+        c.plan = weights.plan(v.shape[0], v.shape[1])
+        c.tape.x, c.tape.x_batch, c.tape.x_time = v.buf, v.strides[0], v.strides[1]
     c.tape.prepared = weights.prepared
     return 0
 
@@ -152,7 +144,7 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
                    str activation, str recurrent_activation, bint go_backwards,
                    bint zero_output_for_mask) except -1:
     # What forward and backward have in common: the plan and the tape.
-    cdef Py_buffer *view
+    cdef view *v
     cdef Py_ssize_t B, T
     cdef pointer[2] first
     open_input(c, a, weights, x)
@@ -168,8 +160,8 @@ cdef int open_call(call *c, arrays *a, Weights weights, x, y, gates, initial, ma
         c.tape.dropout = dense(a, dropout, "dropout", READ, weights.cell.gates, B, weights.units)
     open_mask(c, a, mask, zero_output_for_mask)
     if y is not None:
-        view = sequences(a, y, "y", mode, B, T, weights.units)
-        c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
+        v = sequences(a, y, "y", mode, B, T, weights.units)
+        c.tape.y, c.tape.y_batch, c.tape.y_time = v.buf, v.strides[0], v.strides[1]
     c.tape.gates = dense(a, gates, "gates", mode, T, B, weights.kept)
     return 0
 
@@ -214,7 +206,7 @@ def infer(Weights weights not None, x, mask, gates, str activation, str recurren
           bint zero_output_for_mask, bint return_sequences):
     cdef arrays a
     cdef call c
-    cdef Py_buffer *view
+    cdef view *v
     cdef Py_ssize_t B, T, H = weights.units
     cdef void *last = NULL
     if type(x) is not ndarray and not isinstance(x, tuple):
@@ -226,7 +218,7 @@ def infer(Weights weights not None, x, mask, gates, str activation, str recurren
         try:
             open_input(&c, &a, weights, x)
             open_mask(&c, &a, mask, zero_output_for_mask)
-        except (BufferError, TypeError, ValueError):
+        except (TypeError, ValueError):
             return None
         B, T = c.plan.B, c.plan.T
         if B == 0 or T == 0:
@@ -237,8 +229,8 @@ def infer(Weights weights not None, x, mask, gates, str activation, str recurren
         c.tape.gates = dense(&a, gates, "gates", WRITE, T, B, weights.kept)
         if return_sequences:
             y = empty((B, T, H), FLOAT64 if weights.code == c"d" else FLOAT32)
-            view = sequences(&a, y, "y", WRITE, B, T, H)
-            c.tape.y, c.tape.y_batch, c.tape.y_time = view.buf, view.strides[0], view.strides[1]
+            v = sequences(&a, y, "y", WRITE, B, T, H)
+            c.tape.y, c.tape.y_batch, c.tape.y_time = v.buf, v.strides[0], v.strides[1]
         else:
             y = empty((B, H), FLOAT64 if weights.code == c"d" else FLOAT32)
             last = matrix(&a, y, "y", WRITE, B, H)
@@ -262,7 +254,7 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
     cdef call c
     cdef frnn_gradients g
     cdef frnn_status status
-    cdef Py_buffer *view
+    cdef view *v
     cdef pointer[2] found
     cdef Py_ssize_t columns = weights.cell.gates * weights.units
     cdef block scratch
@@ -274,8 +266,8 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
         open_call(&c, &a, weights, x, y, gates, initial, mask, dropout, READ, activation, recurrent_activation,
                   go_backwards, zero_output_for_mask)
         if dy is not None:
-            view = sequences(&a, dy, "dy", READ, c.plan.B, c.plan.T, weights.units)
-            g.dy, g.dy_batch, g.dy_time = view.buf, view.strides[0], view.strides[1]
+            v = sequences(&a, dy, "dy", READ, c.plan.B, c.plan.T, weights.units)
+            g.dy, g.dy_batch, g.dy_time = v.buf, v.strides[0], v.strides[1]
         states(&a, weights, dlast, "dlast", READ, c.plan.B, found)
         g.dh_last, g.dc_last = found[0], found[1]
         if c.tape.table == NULL:
@@ -304,11 +296,11 @@ def backward(Weights weights not None, x, y not None, gates, initial, mask, drop
         release(&a)
 
 
-cdef bint apart(Py_buffer *a, Py_buffer *b) noexcept:
-    return <char *> a.buf + a.len <= <char *> b.buf or <char *> b.buf + b.len <= <char *> a.buf
+cdef bint apart(const view *a, const view *b) noexcept:
+    return a.buf + a.bytes <= b.buf or b.buf + b.bytes <= a.buf
 
 
-cdef bint are_apart(Py_buffer *source, Py_buffer **from_, Py_buffer **to, int count) noexcept:
+cdef bint are_apart(const view *source, view **from_, view **to, int count) noexcept:
     # Whether what is written meets nothing but the state that it takes the place of.
     cdef int i, j
     for i in range(count):
@@ -334,9 +326,9 @@ cdef object part(object given, int i, int count):
 def step(Weights weights not None, x, before, after, str activation, str recurrent_activation, size_t most_work):
     cdef arrays a
     cdef call c
-    cdef Py_buffer *source
-    cdef buffer_pointer[2] from_
-    cdef buffer_pointer[2] to
+    cdef view *source
+    cdef view_pointer[2] from_
+    cdef view_pointer[2] to
     cdef Py_ssize_t[2] shape = [-1, weights.inputs]
     cdef int i, count = 2 if weights.cell == api.lstm else 1
     cdef list written = []
@@ -358,7 +350,7 @@ def step(Weights weights not None, x, before, after, str activation, str recurre
                 to[i] = take(&a, new, "after", WRITE, 2, shape)
                 from_[i] = to[i] if old is new else take(&a, old, "before", READ, 2, shape)
                 written.append(new)
-        except (BufferError, TypeError, ValueError):
+        except (TypeError, ValueError):
             return None
         memset(&c, 0, sizeof(c))
         c.plan = weights.plan(shape[0], 1)
@@ -393,9 +385,7 @@ def activate(str activation not None, x, out):
     cdef void *target
     cdef Py_ssize_t n = len(x)
     cdef const frnn_kernels *kernels
-    a.count = 0
-    a.code = c"d" if memoryview(x).format == "d" else c"f"
-    a.size = 8 if a.code == c"d" else 4
+    begin_like(&a, x)
     try:
         source = vector(&a, x, "x", READ, n)
         target = vector(&a, out, "out", WRITE, n)
@@ -417,7 +407,7 @@ def mask_of_lengths(lengths, Py_ssize_t time):
     try:
         try:
             counts = <const intptr_t *> take(&a, lengths, "lengths", READ, 1, shape, IDS).buf
-        except (BufferError, TypeError, ValueError):
+        except (TypeError, ValueError):
             return None
         shape[0] = a.views[0].shape[0]
         mask = empty((shape[0], time), UINT8)

@@ -20,14 +20,14 @@ cdef int run_dense(frnn_plan *plan, const frnn_dense *dense) except -1:
 cdef int open_dense(frnn_plan *plan, frnn_dense *dense, arrays *a, x, w, y, access mode, str activation) except -1:
     # What both ways have in common. The types and sizes are those of w.
     cdef Py_ssize_t[2] shape = [-1, -1]
-    cdef Py_buffer *view
+    cdef view *v
     memset(plan, 0, sizeof(plan[0]))
     memset(dense, 0, sizeof(dense[0]))
-    view = take(a, w, "w", READ, 2, shape)
-    dense.w, plan.I, plan.H = view.buf, view.shape[0], view.shape[1]
+    v = take(a, w, "w", READ, 2, shape)
+    dense.w, plan.I, plan.H = v.buf, v.shape[0], v.shape[1]
     shape[1] = plan.I
-    view = take(a, x, "x", READ, 2, shape)
-    dense.x, plan.B = view.buf, view.shape[0]
+    v = take(a, x, "x", READ, 2, shape)
+    dense.x, plan.B = v.buf, v.shape[0]
     dense.y = matrix(a, y, "y", mode, plan.B, plan.H)
     plan.kernels = api.kernels(isa, FRNN_F64 if a.code == c"d" else FRNN_F32)
     plan.activation = ACTIVATIONS[activation]

@@ -8,16 +8,12 @@ ctypedef fused real:
 cdef dict OPTIMIZERS = {"sgd": FRNN_SGD, "rmsprop": FRNN_RMSPROP, "adam": FRNN_ADAM}
 
 
-cdef Py_buffer *flat(arrays *a, object array, str name, access mode, Py_ssize_t bytes) except NULL:
-    # The buffer of a dense array of any shape, checked: so many bytes, or any number if negative.
-    cdef Py_buffer *view = &a.views[a.count]
-    PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT | <int> mode)
-    a.count += 1
-    if not has_type(view, a.code, a.size) or <uintptr_t> view.buf % <size_t> a.size:
-        raise ValueError(f"{name} must be aligned, with the native element type {chr(a.code)!r}")
-    if not PyBuffer_IsContiguous(view, c"C") or (bytes >= 0 and view.len != bytes):
-        raise ValueError(f"{name} must be dense, with as many elements as the others, got shape {shape_of(view)}")
-    return view
+cdef view *flat(arrays *a, object array, str name, access mode, Py_ssize_t bytes) except NULL:
+    # A dense array of any shape, checked: so many bytes, or any number if negative.
+    cdef view *v = hold(a, array, name, mode, NUMBERS)
+    if not is_dense(v) or (bytes >= 0 and v.bytes != bytes):
+        raise ValueError(f"{name} must be dense, with as many elements as the others, got shape {shape_of(v)}")
+    return v
 
 
 cdef void *flat_or_none(arrays *a, object array, str name, Py_ssize_t bytes) except? NULL:
@@ -33,8 +29,8 @@ cdef void begin_like(arrays *a, object array):
 def assign(list to not None, list values not None):
     # Copies values into arrays, if they are arrays like these, and says whether they are; otherwise nothing is changed.
     cdef arrays a
-    cdef Py_buffer *new
-    cdef Py_buffer *value
+    cdef view *new
+    cdef view *value
     cdef int i, count = len(to)
     if count != len(values) or not 0 < 2 * count <= MOST_ARRAYS:
         return False
@@ -44,12 +40,12 @@ def assign(list to not None, list values not None):
             if type(values[i]) is not ndarray:
                 return False
             new = flat(&a, to[i], "to", WRITE, -1)
-            value = flat(&a, values[i], "values", READ, new.len)
+            value = flat(&a, values[i], "values", READ, new.bytes)
             if value.ndim != new.ndim or memcmp(value.shape, new.shape, new.ndim * sizeof(Py_ssize_t)):
                 return False
         for i in range(count):
-            memmove(a.views[2 * i].buf, a.views[2 * i + 1].buf, a.views[2 * i].len)
-    except (BufferError, ValueError):
+            memmove(a.views[2 * i].buf, a.views[2 * i + 1].buf, a.views[2 * i].bytes)
+    except (TypeError, ValueError):
         return False
     finally:
         release(&a)
@@ -61,15 +57,15 @@ def descend(str optimizer not None, w not None, g not None, m, v, a, double rate
     cdef arrays held
     cdef frnn_descent d
     cdef frnn_status status
-    cdef Py_buffer *view
+    cdef view *of_w
     cdef Py_ssize_t bytes
     cdef frnn_optimizer which = OPTIMIZERS[optimizer]
     cdef const frnn_kernels *kernels
     begin_like(&held, w)
     try:
-        view = flat(&held, w, "w", WRITE, -1)
-        bytes = view.len
-        d.w, d.g = view.buf, flat(&held, g, "g", READ, bytes).buf
+        of_w = flat(&held, w, "w", WRITE, -1)
+        bytes = of_w.bytes
+        d.w, d.g = of_w.buf, flat(&held, g, "g", READ, bytes).buf
         d.m = flat_or_none(&held, m, "m", bytes)
         d.v = flat_or_none(&held, v, "v", bytes)
         d.a = flat_or_none(&held, a, "a", bytes)
@@ -105,7 +101,7 @@ cdef void crossentropy(Py_ssize_t n, const real *t, const real *p, real *loss, r
 
 def binary_crossentropy(truth not None, p not None, loss not None, dp not None, double epsilon):
     cdef arrays a
-    cdef Py_buffer *of_p
+    cdef view *of_p
     cdef const void *t
     cdef void *values
     cdef void *slopes
@@ -113,7 +109,7 @@ def binary_crossentropy(truth not None, p not None, loss not None, dp not None, 
     begin_like(&a, p)
     try:
         of_p = flat(&a, p, "p", READ, -1)
-        bytes = of_p.len
+        bytes = of_p.bytes
         t = flat(&a, truth, "truth", READ, bytes).buf
         values, slopes = flat(&a, loss, "loss", WRITE, bytes).buf, flat(&a, dp, "dp", WRITE, bytes).buf
         with nogil:

@@ -94,18 +94,18 @@ cdef class Weights:
 
     def order(self, mask):
         cdef arrays a
-        cdef Py_buffer *view
+        cdef view *v
         cdef Py_ssize_t[2] shape = [-1, -1]
         cdef int pays
         if self.cell == api.simple_rnn:
             return None
         begin(&a, self)
         try:
-            view = take(&a, mask, "mask", READ, 2, shape, MASK)
-            shape[0], shape[1] = view.shape[0], view.shape[0] + view.shape[1] + 1
+            v = take(&a, mask, "mask", READ, 2, shape, MASK)
+            shape[0], shape[1] = v.shape[0], v.shape[0] + v.shape[1] + 1
             order, scratch = empty((shape[0],), INTP), empty((shape[1],), INTP)
             check(api.order_rows(
-                view.shape[0], view.shape[1], <const uint8_t *> view.buf,
+                v.shape[0], v.shape[1], <const uint8_t *> v.buf,
                 <size_t *> take(&a, order, "order", WRITE, 1, &shape[0], IDS).buf,
                 <size_t *> take(&a, scratch, "scratch", WRITE, 1, &shape[1], IDS).buf, &pays,
             ))

@@ -103,9 +103,11 @@ def test_binary_crossentropy(dtype):
 X = np.ones((2, 3), np.float32)
 BAD = {
     "size": (X, X[:1], None, "g must be dense, with as many elements as the others"),
-    "type": (X, X.astype(np.float64), None, "g must be aligned, with the native element type 'f'"),
+    "type": (X, X.astype(np.float64), None, "g must have the native element type 'f'"),
     "gaps": (X.T, X, None, "w must be dense"),
     "unaligned": (X, np.zeros(25, np.uint8)[1:].view(np.float32), None, "g must be aligned"),
+    "swapped": (X, X.astype(">f4"), None, "g must have the native element type 'f'"),
+    "read-only": (np.broadcast_to(X, X.shape), X, None, "w must be writeable, got a read-only array"),
     "nothing remembered": (X, X, None, "required pointer is missing"),
 }
 
@@ -117,5 +119,7 @@ def test_refusals(case):
     with pytest.raises(ValueError, match=message):
         _core.descend("rmsprop", w, g, None, v, None, RATE, DECAY, MOMENTUM, RHO, EPSILON, False)
     np.testing.assert_array_equal(w, before)
+    with pytest.raises(TypeError, match=r"g must be a numpy\.ndarray, got list"):
+        _core.descend("rmsprop", X, X.tolist(), None, X, None, RATE, DECAY, MOMENTUM, RHO, EPSILON, False)
     with pytest.raises(KeyError):
         _core.descend("lion", X, X, None, None, None, RATE, DECAY, MOMENTUM, RHO, EPSILON, False)

@@ -343,8 +343,15 @@ def step(
 ) -> tuple[Array, list[Array]]:
     """Compute the output (B, H) of one time step x (B, I), the first of the next states; out may be the ones before."""
     after = _core.step(weights, x, states, out, options.activation, options.recurrent_activation, UNINTERRUPTED)
-    if after is not None:  # the usual case of streaming, at little cost
-        return after[0], after
+    if after is None:  # which is not the usual case of streaming
+        after = _checked_step(weights, options, x, states, out)
+    return after[0], after
+
+
+def _checked_step(
+    weights: _core.Weights, options: Options, x: ArrayLike, states: States | None, out: Array | Sequence[Array] | None
+) -> list[Array]:
+    """Compute the next states from arguments of any form, or say what is wrong with them."""
     dtype = _check.FLOATS[weights.dtype]
     x = _check.array("x_t", x, dtype, ("batch", "features"), (None, weights.inputs), strided=True)
     (B, I), H = x.shape, weights.units
@@ -357,8 +364,7 @@ def step(
     if initial is not None:  # where they meet, a state would be overwritten before it is read
         initial = tuple([h.copy() if any([np.may_share_memory(h, r) for r in results]) else h for h in initial])
     compute(weights, options, x[:, None], None, results, initial, None, None, None)
-    delivered = [deliver(result, one) for result, one in zip(results, wanted, strict=True)]
-    return delivered[0], delivered
+    return [deliver(result, one) for result, one in zip(results, wanted, strict=True)]
 
 
 def _prepare(
