@@ -58,11 +58,12 @@ def speedup(one: Sequence[Row], many: Sequence[Row], threads: int) -> Figure:
             if after.mode != mode:
                 continue
             for peer in peers:
-                if peer in before.seconds and peer in after.seconds:
+                one = after.compared("one thread", peer, before)
+                if one and peer in after.seconds:
                     color, marker = STYLE[peer]
                     ours = peer == "fastrnn"
                     axes.scatter(
-                        before.seconds[peer] / after.seconds[peer], places[after.shape], s=70 if ours else 30,
+                        one / after.seconds[peer], places[after.shape], s=70 if ours else 30,
                         color=color, marker=marker, alpha=1 if ours else 0.75, linewidths=0, zorder=4 if ours else 3,
                     )  # fmt: skip
         axes.set_title(mode, fontsize=11, loc="left", color=INK)

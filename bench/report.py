@@ -54,9 +54,14 @@ weights count as changed before every step, as an optimizer changes them. *step*
 - The peak is the highest rate of multiply-adds that never leave the registers seen in the run so far, with the same
   instruction set and threads; it is measured again in every round. Shares count the operations of the matrix
   products alone.
-- What a first call costs, compilation included, is in no time but those of its own table.
+{own}- What a first call costs, compilation included, is in no time but those of its own table.
 
 `python -m fastrnn bench` does the same on your machine.
+"""
+
+OWN = """\
+- What fastrnn is compared with by itself takes turns with it: one thread with more, all steps with a ragged batch,
+  float32 with float64.
 """
 
 MODELS = """\
@@ -137,9 +142,9 @@ def ragged(full: Sequence[Row], rows: Sequence[Row]) -> str:
         other = whole.get((row.shape, {"ragged": "forward", "ragged-train": "train"}[row.mode]))
         cells = []
         for peer in peers:
-            text = times(row, peer)
-            if text and other and peer in other.seconds:
-                text += f" ({row.seconds[peer] / other.seconds[peer]:.2f})"
+            text, all_steps = times(row, peer), row.compared("all steps", peer, other)
+            if text and all_steps:
+                text += f" ({row.seconds[peer] / all_steps:.2f})"
             cells.append(text)
         lines.append([row.shape, row.mode, *cells])
     return table(["shape", "mode", *(PEERS[p][1] for p in peers)], lines)
@@ -249,7 +254,8 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "")
         parts.append("![Share of the multiply-add peak over the number of units](results/peak.svg)\n")
     if more:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
-    parts.append(METHOD.format(rounds=about["rounds"]))
+    own = any(isinstance(row, Row) and row.own for _, rows in runs.values() for row in rows)
+    parts.append(METHOD.format(rounds=about["rounds"], own=OWN if own else ""))
     parts += ["## Aims\n", "What fastrnn means to hold everywhere, how often it does, and where it does not.\n"]
     parts.append("".join(aims.lines(runs)))
     if "models" in runs:

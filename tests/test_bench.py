@@ -205,6 +205,36 @@ def test_aims_are_held_against_what_was_measured():
     ]
     shares = [timed("fast", "forward", fastrnn=s) for s in (2.1e-3, 2.5e-3)]
     assert [held for _, held in aims.float64({**runs, "float64": run(*shares)})] == [True, False]
+    # What was timed in turn with it counts, and not the other run.
+    for name, aim, label, own in (
+        ("rnn-2-threads", aims.with_threads, "one thread", [1.9e-3, 2.7e-3, 1]),
+        ("modes", aims.ragged, "all steps", [1.8e-3, 8e-3]),
+    ):
+        before = list(aim(runs))
+        for timed_row, seconds in zip(runs[name][1], own, strict=True):
+            timed_row.own[label] = seconds
+        assert [held for _, held in before] == [held for _, held in aim(runs)][::-1]
+    for timed_row, seconds in zip(shares, (1e-3, 1.2e-3), strict=True):  # 47.6 and 50 %, 40 and 41.7 %
+        timed_row.own["float32"] = seconds
+    assert [held for _, held in aims.float64({"float64": run(*shares)})] == [True, True]
+    shares[0].own["float32"] = 0.9e-3  # 55.6 %
+    assert [held for _, held in aims.float64({"float64": run(*shares)})] == [False, True]
+
+
+def test_fastrnn_is_timed_in_turn_with_what_it_is_compared_with():
+    effort = Effort(rounds=1, seconds=0.01, most_seconds=0.01)
+    for threads, mode, dtype, label in (
+        (2, "forward", "float32", "one thread"),
+        (1, "ragged", "float32", "all steps"),
+        (1, "train", "float64", "float32"),
+        (1, "step", "float32", None),
+    ):
+        with Bench(["fastrnn"], threads, effort) as bench:
+            timed_row = bench.row("any", Shape(30, 40, 20, 30), "rnn", dtype, mode)
+        assert list(timed_row.seconds) == ["fastrnn"]
+        assert list(timed_row.own) == ([label] if label else [])
+        assert min([*timed_row.seconds.values(), *timed_row.own.values()]) > 0
+        assert timed_row.rival is None
 
 
 def test_whole_models(monkeypatch):

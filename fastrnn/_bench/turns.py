@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from fastrnn import _core, set_num_threads
@@ -29,7 +29,11 @@ class Effort:
 
 @dataclass
 class Row:
-    """One workload, timed: seconds of the best round and of the first call, by peer."""
+    """One workload, timed: seconds of the best round and of the first call, by peer.
+
+    `own` are fastrnn's seconds, in the same rounds, for what its time is compared with: "one thread", if there are
+    more; "all steps", of a ragged batch; "float32", of float64.
+    """
 
     shape: str
     dims: Shape
@@ -41,6 +45,7 @@ class Row:
     seconds: dict[str, float] = field(default_factory=dict)
     first_call: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    own: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -54,6 +59,12 @@ class Row:
     def of_peak(self, peer: str) -> float:
         """Share of the highest multiply-add rate that the run had seen."""
         return self.gflops(peer) / self.peak_gflops
+
+    def compared(self, label: str, peer: str, other: Self | None) -> float | None:
+        """Return what a peer's seconds are compared with: its own, if they are there, or those of another run."""
+        if peer == "fastrnn" and label in self.own:
+            return self.own[label]
+        return None if other is None else other.seconds.get(peer)
 
     @property
     def rival(self) -> str | None:
@@ -164,11 +175,11 @@ class _Orders:
 
 
 class Process:
-    """A peer in a process of its own: its threads and its memory disturb no other."""
+    """A peer in a process of its own: its threads and its memory disturb no other. The label tells it from others."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, label: str | None = None) -> None:
         context = multiprocessing.get_context("spawn")
-        self.name = name
+        self.name, self.label = name, label or name
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, name, threads), daemon=True)
         self.process.start()
@@ -213,7 +224,7 @@ class Bench:
     """Some peers on so many threads. A context manager: leaving it ends their processes."""
 
     def __init__(self, names: Sequence[str], threads: int, effort: Effort) -> None:
-        self.effort = effort
+        self.threads, self.effort = threads, effort
         self.missing: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         self._peak: defaultdict[str, float] = defaultdict(float)
@@ -263,28 +274,52 @@ class Bench:
                 continue
             row.first_call[process.name] = seconds + first[0]
             able.append(process)
-        self._take_turns(able, method, row)
+        beside = self._fastrnn_beside(case, method) if "fastrnn" in row.first_call else []
+        seconds = self._take_turns([*able, *beside], method, dtype)
+        row.own = {process.label: seconds.pop(process.label) for process in beside}
+        row.seconds = seconds
         row.peak_gflops = self._peak[dtype]  # what disturbs the machine for a moment would lower that of this row
         return row
 
-    def _take_turns(self, processes: Sequence[Process], method: str, row: Row) -> None:
+    def _fastrnn_beside(self, case: Case, method: str) -> list[Process]:
+        """Make fastrnn ready for what its time for the case is compared with, each in a process of its own."""
+        others = {
+            "one thread": (case, self.threads > 1),
+            "all steps": (replace(case, ragged=False), case.ragged),
+            "float32": (replace(case, dtype="float32"), case.dtype == "float64"),
+        }
+        ready = []
+        for label, (other, is_asked_for) in others.items():
+            if not is_asked_for:
+                continue
+            if label not in self._processes:
+                self._processes[label] = Process("fastrnn", 1 if label == "one thread" else self.threads, label)
+            process = self._processes[label]
+            process.ask("make", other)
+            process.ask("answers", method)
+            ready.append(process)
+        return ready
+
+    def _take_turns(self, processes: Sequence[Process], method: str, dtype: str) -> dict[str, float]:
         """Time each, round by round and each alone on the machine; the peak too."""
-        effort, best = self.effort, row.seconds
+        effort = self.effort
+        best: dict[str, float] = {}
         everyone, yardstick = self._processes.values(), self._processes["fastrnn"]
         calls, rounds = {}, {}
         for p in processes:
             time.sleep(SETTLE)
             p.ask("time", method, 1)
             seconds = max(p.alone(everyone, "time", method, 1), 1e-7)
-            best[p.name] = seconds
-            calls[p.name] = max(1, int(effort.seconds / effort.rounds / seconds))
-            rounds[p.name] = min(effort.rounds, max(2, int(effort.most_seconds / seconds)))
+            best[p.label] = seconds
+            calls[p.label] = max(1, int(effort.seconds / effort.rounds / seconds))
+            rounds[p.label] = min(effort.rounds, max(2, int(effort.most_seconds / seconds)))
         for i in range(effort.rounds):
-            self._peak[row.dtype] = max(self._peak[row.dtype], yardstick.alone(everyone, "peak", row.dtype))
+            self._peak[dtype] = max(self._peak[dtype], yardstick.alone(everyone, "peak", dtype))
             for p in processes:
-                if i >= rounds[p.name]:
+                if i >= rounds[p.label]:
                     continue
                 time.sleep(SETTLE)
-                if best[p.name] < LONG:
+                if best[p.label] < LONG:
                     p.ask("time", method, 1)
-                best[p.name] = min(best[p.name], p.alone(everyone, "time", method, calls[p.name]))
+                best[p.label] = min(best[p.label], p.alone(everyone, "time", method, calls[p.label]))
+        return best
