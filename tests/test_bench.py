@@ -160,6 +160,8 @@ def test_losses_are_said():
     table = command.Table(["fastrnn", "numpy", "jax"])
     assert "faster" not in table.line(won)
     assert table.line(lost).endswith("0.50      0.2       2%  numpy is faster")
+    won.own["one thread"] = 1.9e-6
+    assert table.line(won).endswith("10%  1.90 x one thread")
     assert command.summary([won, lost]).startswith("fastrnn is the fastest in 1 of 2 rows")
     report = pytest.importorskip("bench.report", reason="bench/ is not beside these tests")
     assert "0.50, lost" in report.comparison([lost])
