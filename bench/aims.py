@@ -18,6 +18,7 @@ LARGE, GAIN = 10e6, 0.925  # multiply-adds; times the number of threads
 BENT = 0.1
 RAGGED, FULL = 0.6, {"ragged": "forward", "ragged-train": "train"}
 POINTS = 0.05
+AVX2_SHARE, LARGE_ROWS, LARGE_UNITS = 0.8, 16, 256
 CALLS = {"forward": 2.5e-6, "step": 1.5e-6}
 
 
@@ -92,6 +93,21 @@ def float64(runs: Runs) -> Held:
         yield f"{name_of(row)} ({share:.1%}, float32 {share_32:.1%})", share >= share_32 - POINTS
 
 
+def with_avx2(runs: Runs) -> Held:
+    for name in ("rnn", "avx2"):  # the first, where it is the best instruction set
+        about, rows = runs.get(name, ({}, []))
+        for row in rows if about.get("isa") == "avx2" else ():
+            share = row.of_peak("fastrnn")
+            if row.dims.B >= LARGE_ROWS and row.dims.H >= LARGE_UNITS:
+                yield f"{name_of(row)} ({share:.1%})", share >= AVX2_SHARE
+
+
+def in_plain_c(runs: Runs) -> Held:
+    for row in rows_of(runs, "generic"):
+        gain = row.seconds["numpy"] / row.seconds["fastrnn"]
+        yield f"{name_of(row)} ({gain:.2f})", gain >= 1
+
+
 def calls(runs: Runs) -> Held:
     for row in rows_of(runs, "calls"):
         seconds = row.seconds["fastrnn"]
@@ -105,6 +121,8 @@ AIMS: dict[str, Callable[[Runs], Held]] = {
     f"Time grows in a straight line, within {BENT:.0%}": growth,
     f"Half the tokens take at most {RAGGED} of the time of all": ragged,
     f"float64 has the same share of its own peak, or up to {100 * POINTS:.0f} points less": float64,
+    f"AVX2 reaches {AVX2_SHARE:.0%} of its peak with {LARGE_UNITS} units and {LARGE_ROWS} rows or more": with_avx2,
+    "Plain C is no slower than a loop in NumPy on small shapes": in_plain_c,
     f"A call from Python for one step of 32 inputs and 32 units takes at most {CALLS['forward'] * 1e6:.1f} µs, and "
     f"`step` into given arrays {CALLS['step'] * 1e6:.1f} µs": calls,
 }

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from fastrnn import _core
 from fastrnn._bench.cases import LAYERS
 from fastrnn._bench.threads import available_cpus
 
@@ -19,6 +20,8 @@ RESULTS = Path(__file__).parent / "results"
 
 SOME = "sentence,reviews,b1_h256,b32_h128,b64_h512"
 GATED = f"{SOME},reviews_onehot,b64_h256"
+SMALL = "tiny,sentence,64x100x16x8,b1_h64"
+LARGE = "b64_h256,b64_h512,b64_h1024,deepbench"
 PEAK = [f"{B}x25x{H}x{H}" for B in (1, 8, 32, 128) for H in (16, 32, 64, 128, 256, 512, 1024, 2048)]
 GROWTH = [
     *(f"1x{T}x64x64" for T in (10, 100, 1000, 10_000, 100_000)),
@@ -33,8 +36,11 @@ RUNS = {
     "float64": ["--dtype", "float64", "--peers", "fastrnn,jax,torch,numpy", "--shapes", SOME],
     "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
     "calls": ["--peers", "fastrnn,onednn,numpy", "--modes", "forward,step", "--shapes", "1x1x32x32"],
+    "generic": ["--isa", "generic", "--peers", "fastrnn,numpy", "--shapes", SMALL],
     **{cell: ["--cell", cell, "--shapes", GATED] for cell in LAYERS if cell != "rnn"},
 }
+if "avx2" in _core.isas()[:-1]:
+    RUNS["avx2"] = ["--isa", "avx2", "--peers", "fastrnn", "--shapes", LARGE]
 for _n in range(2, available_cpus() + 1):
     if _n & (_n - 1) == 0 or _n == available_cpus():  # powers of two, and all
         RUNS |= {f"{cell}-{_n}-threads": [*RUNS[cell], "--threads", str(_n)] for cell in LAYERS}

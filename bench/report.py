@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- speed, by python -m bench.report -->\n", "<!-- end of speed -->\n"
 README_SHAPE = "b32_h64"
+VARIANTS = {"float64": ", float64", "avx2": ", AVX2", "generic": ", plain C"}  # runs, and what is different in them
 
 HEAD = """\
 <!-- made by python -m bench.report; what is written here by hand is lost -->
@@ -115,10 +116,10 @@ def comparison(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         cells = [row.shape, sizes(row), *(times(row, peer) for peer in peers)]
-        if row.ahead is None:
+        if "fastrnn" not in row.seconds:
             lines.append([*cells, "", "", ""])
             continue
-        ahead = ratio(row.ahead) if row.ahead >= 1 else f"**{ratio(row.ahead)}, lost**"
+        ahead = "" if row.ahead is None else ratio(row.ahead) if row.ahead >= 1 else f"**{ratio(row.ahead)}, lost**"
         lines.append([*cells, ahead, f"{row.gflops('fastrnn'):.1f}", f"{row.of_peak('fastrnn'):.0%}"])
     return table(["shape", "B × T × I × H", *(PEERS[p][1] for p in peers), "ahead", "GFLOP/s", "of peak"], lines)
 
@@ -261,13 +262,12 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "")
     if "models" in runs:
         parts.append(training(*runs["models"]))
 
-    for name in (*(name for cell in LAYERS for name in (cell, *with_more_threads(runs, cell))), "float64"):
+    for name in (*(name for cell in LAYERS for name in (cell, *with_more_threads(runs, cell))), *VARIANTS):
         if name not in runs or not any("fastrnn" in row.seconds for row in runs[name][1]):
             continue
         about, rows = runs[name]
         for mode in dict.fromkeys(row.mode for row in rows):
-            double = ", float64" if name == "float64" else ""
-            parts.append(f"## {LAYERS[rows[0].cell]}, {mode}{double}, {count(about['threads'])}\n")
+            parts.append(f"## {LAYERS[rows[0].cell]}, {mode}{VARIANTS.get(name, '')}, {count(about['threads'])}\n")
             parts.append(comparison(by_mode(rows, mode)))
     if "modes" in runs:
         rows = runs["modes"][1]

@@ -197,12 +197,22 @@ def test_aims_are_held_against_what_was_measured():
         "modes": run(timed("fast", "ragged", fastrnn=1.1e-3), timed("fast", "ragged-train", fastrnn=4e-3)),
         "growth": run(*(over_time(t, 1e-6 + 1e-7 * t * (1.5 if t == 100 else 1)) for t in (10, 100, 1000, 10_000))),
         "calls": run(timed("1x1", "forward", fastrnn=2.4e-6), timed("1x1", "step", fastrnn=1.6e-6)),
+        "avx2": run(
+            *(timed(f"64x{n}", "forward", Shape(64, 10, n, n), fastrnn=s) for n, s in ((256, 1.2e-3), (512, 1.3e-3))),
+            timed("small", "forward", Shape(8, 10, 256, 256), fastrnn=9e-3),
+        ),
+        "generic": run(
+            timed("tiny", "forward", fastrnn=2e-3, numpy=2e-3), timed("tiny", "train", fastrnn=2e-3, numpy=1.9e-3)
+        ),
     }
+    runs["avx2"][0]["isa"] = "avx2"
     assert [line.partition(": ")[2] for line in aims.lines(runs)] == [
         "**6 of 7.** Missed: SimpleRNN even forward (1.15, 50.0%).\n",
         "**1 of 2.** Missed: SimpleRNN fast forward, 2 threads (1.43).\n",
         "**3 of 4.** Missed: SimpleRNN 1x100 forward (+36% off a line over T).\n",
         "**1 of 2.** Missed: SimpleRNN fast ragged-train (0.67).\n",
+        "**1 of 2.** Missed: SimpleRNN 64x512 forward (76.9%).\n",
+        "**1 of 2.** Missed: SimpleRNN tiny train (0.95).\n",
         "**1 of 2.** Missed: step (1.60 µs).\n",
     ]
     shares = [timed("fast", "forward", fastrnn=s) for s in (2.1e-3, 2.5e-3)]

@@ -4,12 +4,14 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
+from fastrnn import _core
 from fastrnn._bench import machine
 from fastrnn._bench.cases import LAYERS, MODES, QUICK, SHAPES, Shape
 from fastrnn._bench.peers import PEERS
@@ -84,6 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser, positive: Callable[[str], int
         "--peers", type=names(PEERS), default=list(PEERS), metavar="PEERS", help=f"of {', '.join(PEERS)} (default: all)"
     )
     add("--threads", type=threads, default=1, help="for every peer (default: %(default)s)")
+    add(
+        "--isa",
+        choices=_core.isas(),
+        default=_core.get_isa(),
+        help="the instruction set of fastrnn's kernels (default: %(default)s)",
+    )
     add("--rounds", type=positive, default=5, help="of which the best counts (default: %(default)s)")
     add("--quick", action="store_true", help="fewer shapes, shorter rounds: half a minute")
     add("--machine", metavar="NAME", help="what to call this machine (default: what the system says)")
@@ -102,10 +110,12 @@ def run(arguments: argparse.Namespace) -> None:
         if not path.absolute().parent.is_dir():
             sys.exit(f"there is no folder for {path}")
     chosen = arguments.shapes or ({name: SHAPES[name] for name in QUICK} if arguments.quick else SHAPES)
+    _core.set_isa(arguments.isa)
     effort = Effort(arguments.rounds, seconds=0.1, most_seconds=0.5) if arguments.quick else Effort(arguments.rounds)
     about = {**machine.describe(), "threads": arguments.threads, "rounds": arguments.rounds}
     about["machine"] = arguments.machine or about["processor"]
     limit_threads(arguments.threads)
+    os.environ["FASTRNN_ISA"] = arguments.isa  # for the peers' processes
 
     work = [(name, dims, mode) for name, dims in chosen.items() for mode in arguments.modes]
     rows: list[Row] = []
