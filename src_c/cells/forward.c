@@ -11,13 +11,15 @@ enum { LONG_CHUNK = 16 };
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
-/* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 or 12: not enough
- * for the rows of a tile, the weights and the outputs. */
-enum { MEETING = 4096 };
+/* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 at least: enough
+ * for low tiles, the weights and the outputs, not for high ones. */
+enum { MEETING = 4096, WAYS = 8, BESIDE_ROWS = 2 };
 
 /* Whether rows of a step so many bytes apart had better be copied before they are multiplied. */
 static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width) {
-    return plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0 && width * plan->kernels->size >= 128;
+    const frnn_kernels *k = plan->kernels;
+    return k->tile + BESIDE_ROWS > WAYS && plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0
+           && width * k->size >= 128;
 }
 
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
