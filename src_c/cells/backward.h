@@ -80,7 +80,7 @@ typedef struct frnn_way_back {
      * the tokens. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
     frnn_summed summed;
-    int dx_asks; /* of so many rows, dx's product asks for what the next steps will read; otherwise the step sees to it */
+    int dx_asks; /* dx's product asks for what the next steps will read, where products do; otherwise the step sees to it */
     const void *cell;
 } frnn_way_back;
 
@@ -131,10 +131,11 @@ static inline frnn_place frnn_chunk_of(const frnn_place *place, const frnn_back_
  * step to call when it has read its own. */
 void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *step);
 
-/* Whether there are so many rows that a step finds nothing of theirs in cache, unless a product before has asked for it. */
-static inline int frnn_has_many_rows(const frnn_backward *g, frnn_share share) {
-    const frnn_plan *plan = g->plan;
-    return plan->B > FRNN_MOST_ROWS && plan->H * plan->kernels->size >= FRNN_FETCHED_BYTES && !share.together
+/* Whether products ask for what the next steps will read, instead of the step itself: of so many rows that these would be
+ * more lines at one time than the queues of the caches take. */
+static inline int frnn_products_ask(const frnn_backward *g, frnn_share share) {
+    const frnn_kernels *k = g->plan->kernels;
+    return share.rows.last - share.rows.first > k->tile && g->plan->H * k->size >= FRNN_FETCHED_BYTES && !share.together
            && !g->tape->mask;
 }
 

@@ -203,13 +203,14 @@ static backward lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, c
     return g;
 }
 
-/* What a step's product is to ask for: this one's x for the sums, and for the next step what dx's product, after the chunk's
- * first step, does not. */
+/* What a step's product is to ask for: for the next step what dx's product, after the chunk's first step, does not; and of
+ * many rows, which come from memory, this step's x for the sums. */
 static frnn_ahead ahead_of(const frnn_backward *g, const frnn_back_step *s) {
     const frnn_plan *plan = g->plan;
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     const char *x = plan->I ? frnn_x_at(plan, g->tape, s->share.rows.first, s->step) : NULL;
-    if (x) a.rows[2] = (struct frnn_ahead_rows){x, g->tape->x_batch, plan->I * plan->kernels->size};
+    if (x && plan->B > FRNN_MOST_ROWS)
+        a.rows[2] = (struct frnn_ahead_rows){x, g->tape->x_batch, plan->I * plan->kernels->size};
     if (!g->gradients->dx || s->step > s->first) frnn_ask_for_next(g, s, &a);
     return a;
 }
@@ -221,7 +222,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
-    const int asks = frnn_has_many_rows(g, s->share);
+    const int asks = frnn_products_ask(g, s->share);
     frnn_ahead ahead;
     if (asks) ahead = ahead_of(g, s);
     if (!asks) frnn_fetch_ahead(g, s);
