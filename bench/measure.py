@@ -35,7 +35,11 @@ RUNS = {
     "peak": ["--peers", "fastrnn", "--shapes", ",".join(PEAK)],
     "float64": ["--dtype", "float64", "--peers", "fastrnn,jax,torch,numpy", "--shapes", SOME],
     "growth": ["--peers", "fastrnn", "--shapes", ",".join(GROWTH)],
-    "calls": ["--peers", "fastrnn,onednn,numpy", "--modes", "forward,step", "--shapes", "1x1x32x32"],
+    # Whatever else runs on the machine is longer than such calls: more rounds find it doing nothing.
+    "calls": [
+        *("--peers", "fastrnn,onednn,numpy", "--modes", "forward,step", "--shapes", "1x1x32x32"),
+        *("--rounds", "50"),
+    ],
     "generic": ["--isa", "generic", "--peers", "fastrnn,numpy", "--shapes", SMALL],
     **{cell: ["--cell", cell, "--shapes", GATED] for cell in LAYERS if cell != "rnn"},
 }

@@ -51,7 +51,7 @@ weights count as changed before every step, as an optimizer changes them. *step*
 - Every answer is held against float64 before it is timed.
 - Every peer has a process of its own, and those that wait are stopped, so that their threads cannot spin. They take
   turns inside each round, so that a drift of the machine's clock hits all alike; a time is that of the best round of
-  {rounds}.
+  {rounds}{rounds_of_calls}.
 - The peak is the highest rate of multiply-adds that never leave the registers seen in the run so far, with the same
   instruction set and threads; it is measured again in every round. Shares count the operations of the matrix
   products alone.
@@ -256,7 +256,8 @@ def results(runs: dict[str, tuple[dict[str, Any], list[Row]]], others: str = "")
     if more:
         parts.append(f"![What {threads_of(more[-1])} threads gain](results/threads.svg)\n")
     own = any(isinstance(row, Row) and row.own for _, rows in runs.values() for row in rows)
-    parts.append(METHOD.format(rounds=about["rounds"], own=OWN if own else ""))
+    of_calls = f", for single calls {runs['calls'][0]['rounds']}" if "calls" in runs else ""
+    parts.append(METHOD.format(rounds=about["rounds"], rounds_of_calls=of_calls, own=OWN if own else ""))
     parts += ["## Aims\n", "What fastrnn means to hold everywhere, how often it does, and where it does not.\n"]
     parts.append("".join(aims.lines(runs)))
     if "models" in runs:
