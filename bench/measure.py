@@ -1,4 +1,4 @@
-"""Measure all that RESULTS.md shows, on the machine at hand: half an hour.
+"""Measure all that RESULTS.md shows, on the machine at hand: forty minutes.
 
     python -m bench.measure && python -m bench.report
 

@@ -403,7 +403,7 @@ def mask_of_lengths(lengths, Py_ssize_t time):
     cdef Py_ssize_t b
     if type(lengths) is not ndarray:
         return None
-    a.count = 0
+    begin_like(&a, lengths)
     try:
         try:
             counts = <const intptr_t *> take(&a, lengths, "lengths", READ, 1, shape, IDS).buf

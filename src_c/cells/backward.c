@@ -242,7 +242,7 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
 static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                        const frnn_tokens *t, const frnn_way_back *way, int own) {
     const frnn_plan *plan = g->plan;
-    const int asks = way->dx_asks && frnn_products_ask(g, s->share);
+    const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
     const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);

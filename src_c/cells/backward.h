@@ -131,12 +131,9 @@ static inline frnn_place frnn_chunk_of(const frnn_place *place, const frnn_back_
  * step to call when it has read its own. */
 void frnn_fetch_ahead(const frnn_backward *g, const frnn_back_step *step);
 
-/* Whether products ask for what the next steps will read, instead of the step itself: of so many rows that these would be
- * more lines at one time than the queues of the caches take. */
-static inline int frnn_products_ask(const frnn_backward *g, frnn_share share) {
-    const frnn_kernels *k = g->plan->kernels;
-    return share.rows.last - share.rows.first > k->tile && g->plan->H * k->size >= FRNN_FETCHED_BYTES && !share.together
-           && !g->tape->mask;
+/* Whether they ask for y and dy, instead of the step itself. */
+static inline int frnn_products_ask_back(const frnn_backward *g, frnn_share share) {
+    return frnn_products_ask(g->plan, g->tape, share) && g->plan->H * g->plan->kernels->size >= FRNN_FETCHED_BYTES;
 }
 
 /* Has a product ask for that: y and dy of the next steps. */

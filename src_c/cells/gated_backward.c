@@ -176,7 +176,7 @@ static int step_back(const frnn_backward *common, frnn_team *team, size_t member
     const size_t row = plan->H * plan->kernels->size,
                  token = frnn_pitch(plan, cell->kept * plan->H) * plan->kernels->size;
     char **const lists = g->lists + member * BACK_LISTS * plan->B;
-    const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
+    const int asks = frnn_products_ask(plan, tape, s->share);
     frnn_ahead ahead;
     if (asks) ahead = ahead_of(g, s);
     const frnn_place gates = frnn_place_at(tape->gates, (ptrdiff_t)token, (ptrdiff_t)(plan->B * token));

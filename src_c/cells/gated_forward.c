@@ -281,7 +281,7 @@ static int recur(const frnn_forward *common, frnn_team *team, size_t member, con
     char **gates = list(f, member, GATES), **candidate = list(f, member, CANDIDATE), **u = list(f, member, U);
     char **c = list(f, member, C), **next_c = list(f, member, NEXT_C);
     char **dropout = list(f, member, DROPOUT), **rh = list(f, member, RH), **state_c = list(f, member, STATE_C);
-    const int asks = s->n > plan->kernels->tile && !s->share.together && !tape->mask;
+    const int asks = frnn_products_ask(plan, tape, s->share);
     frnn_ahead ahead;
     if (asks) ahead = ahead_of_step(f, s);
     frnn_list_rows(common, s, common->z, gates);

@@ -222,7 +222,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     const frnn_kernels *k = plan->kernels;
     const frnn_range columns = s->share.columns;
     const size_t row = plan->H * k->size;
-    const int asks = frnn_products_ask(g, s->share);
+    const int asks = frnn_products_ask_back(g, s->share);
     frnn_ahead ahead;
     if (asks) ahead = ahead_of(g, s);
     if (!asks) frnn_fetch_ahead(g, s);

@@ -32,6 +32,12 @@ typedef struct frnn_share {
 /* may_split_columns: 0 forces the first way. */
 frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns);
 
+/* Whether a step's products ask for what the next steps need: of more rows than a tile has, it would be more lines at one
+ * time than the queues of the caches take. */
+static inline int frnn_products_ask(const frnn_plan *plan, const frnn_tape *tape, frnn_share share) {
+    return share.rows.last - share.rows.first > plan->kernels->tile && !share.together && !tape->mask;
+}
+
 /* For some rows that are asked for while the products of a step of n compute. */
 static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, size_t n) {
     const frnn_kernels *k = plan->kernels;

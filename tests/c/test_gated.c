@@ -572,7 +572,7 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &few, 3);
         few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
-        /* Sequences that begin 4096 bytes apart: rows are moved before they are multiplied. */
+        /* Sequences that begin 4096 bytes apart: rows are moved before high tiles multiply them. */
         options apart = work_to_share((gated_kind)kind, 16, 64);
         apart.I = 64, apart.T = 4096 / 64 / kernels->size;
         check_call(kernels, &apart, 2);
@@ -587,7 +587,7 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &few, 2);
         /* Sums over the gates so long that they are made in parts. */
         options deep = work_to_share((gated_kind)kind, 24, 3200 / kernels->size);
-        deep.T = 1, deep.I = 3;
+        deep.T = 2, deep.I = 3;
         if (kind == LSTM) check_call(kernels, &deep, 2);
         options many = work_to_share((gated_kind)kind, 300, 5); /* blocks of rows */
         many.T = 3, many.I = 40;

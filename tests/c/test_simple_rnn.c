@@ -82,7 +82,7 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         o.mask = (mask_kind)mask;
         if (effort == FULL || mask == RANDOM) check_call(kernels, &o, 1);
     }
-    /* Sequences that begin 4096 bytes apart: rows are moved before they are multiplied. */
+    /* Sequences that begin 4096 bytes apart: rows are moved before high tiles multiply them. */
     for (int mask = 0; mask < (effort == FULL ? 2 * MASK_KINDS : 3); mask++) {
         options o = random_options(8 + random_below(10), 4096 / 64 / kernels->size, 64, 64);
         o.I = 64, o.V = 0, o.mask = (mask_kind)(mask % MASK_KINDS);

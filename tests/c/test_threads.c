@@ -120,7 +120,7 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
     options ids = o;
     ids.I = 0, ids.V = 11, ids.H = 8, ids.B = 70, ids.T = 75;
     check_call(kernels, &ids, 3);
-    ids.mask = NO_MASK, ids.H = 100;
+    ids.mask = NO_MASK, ids.H = 100, ids.T = 40; /* ten chunks */
     if (effort == FULL) check_call(kernels, &ids, 3);
     /* A busy machine's threads may come too late, and are then asked for less often. */
     for (int i = 0; i < 100 && alive && started + threads_alive() - alive < 2; i++) check_call(kernels, &o, 3);
