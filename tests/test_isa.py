@@ -162,6 +162,22 @@ def test_a_row_does_not_depend_on_the_others(cell, isa, dtype, I, H):
         assert a is together[3] or np.isnan(b[~keep]).any()
 
 
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(("T", "I", "H"), [(21, 7, 150), (37, 40, 150), (25, 300, 129), (16, 64, 224)])
+def test_a_row_alone_has_the_same_bits(cell, isa, dtype, T, I, H, go_backwards):
+    """Its steps compute the projections of later ones beside their own products."""
+    rng = np.random.default_rng(T)
+    weights = random_weights(rng, I, H, dtype=dtype, cell=cell)
+    x, dy = rng.normal(size=(3, T, I)).astype(dtype), rng.normal(size=(3, T, H)).astype(dtype)
+    together = row_results(cell, x, weights, dy, go_backwards=go_backwards)
+    last = cell(x, *weights, go_backwards=go_backwards)
+    for b in range(3):
+        row = slice(b, b + 1)
+        for a, want in zip(row_results(cell, x[row], weights, dy[row], go_backwards=go_backwards), together, strict=True):
+            np.testing.assert_array_equal(a, want[row])
+        np.testing.assert_array_equal(cell(x[row], *weights, go_backwards=go_backwards), last[row])
+
+
 @pytest.mark.parametrize(("I", "H"), SHAPES)
 def test_a_row_does_not_depend_on_padding(cell, isa, dtype, I, H):
     rng = np.random.default_rng(H)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cells/aside.h"
 #include "cells/gates.h"
 
 /* Steps of a chunk that may as well be up to half as many more. */
@@ -34,13 +35,16 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
         f.chunk = plan->T / chunks + (plan->T % chunks != 0);
         f.steps += f.steps / 2 + 1;
     }
+    f.aside = frnn_goes_aside(plan, tape, gates);
+    if (f.aside) f.chunk = plan->kernels->aside, f.steps = frnn_most(f.steps, 2 * f.chunk);
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
     f.zeros = frnn_take(l, plan->H, size);
     f.h = frnn_take(l, tape->y ? 0 : frnn_times(l, plan->B, plan->H), size);
-    f.y = tape->y ? (frnn_place){tape->y, tape->y_batch, tape->y_time, frnn_most(plan->T, 1)}
-                  : frnn_dense_place(plan, frnn_most(frnn_least(f.chunk, f.steps), 1), plan->H,
-                                     frnn_take(l, frnn_times(l, tokens, plan->H), size));
+    const size_t kept = f.aside ? f.steps : frnn_least(f.chunk, f.steps);
+    f.y = tape->y
+              ? (frnn_place){tape->y, tape->y_batch, tape->y_time, frnn_most(plan->T, 1)}
+              : frnn_dense_place(plan, frnn_most(kept, 1), plan->H, frnn_take(l, frnn_times(l, tokens, plan->H), size));
     f.x = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.x);
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
@@ -232,12 +236,17 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
                    .state = f->state + member * plan->B,
                    .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
+    frnn_next_chunk next;
     const size_t chunk = fused && tape->y ? plan->T : f->chunk; /* there is nothing to project or to save */
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + chunk, plan->T);
-        if (!fused && tape->table) look_up(f, steps, &s);
+        if (s.aside) {
+            if (frnn_finish_aside(f, team, member, &next)) return 1;
+        } else if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
+        s.aside = f->aside && plan->T - steps.last >= chunk ? &next.aside : NULL;
+        if (s.aside) frnn_begin_aside(f, &share, steps.last, &next);
         frnn_seats seats;
         if (tape->mask) {
             seats = frnn_take_seats(&f->seats, member, share.rows, steps, 0);
@@ -249,7 +258,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             move_apart(plan, &share, s.n, plan->H, f->h_apart, first, (const char **)s.h);
             if (fused && !tape->mask) move_apart(plan, &share, s.n, plan->I, f->x_apart, first, s.x);
             if (recur(f, team, member, &s, cell)) return 1;
-            if (!fused && !tape->mask) fetch_next_chunk(f, &s);
+            if (!fused && !tape->mask && !f->aside) fetch_next_chunk(f, &s);
             if (share.together) {
                 if (frnn_barrier(team)) return 1;
                 frnn_fetch_rows((const char *const *)s.y, s.n, row);

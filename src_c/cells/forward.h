@@ -29,6 +29,7 @@ typedef struct frnn_forward {
     frnn_place z;                   /* (steps or T, B, ...): projections, one's columns after the other's; may be y */
     size_t steps;                   /* of a chunk at most: there is memory for so many */
     size_t chunk;                   /* and usually */
+    int aside;                      /* its projection is computed beside the steps of the one before */
     char *zeros;                    /* (H,) */
     char *h;                        /* (B, H) states between chunks, if y is not kept */
     const char **x;                 /* per member (steps * B,): rows that a product reads */
@@ -44,6 +45,7 @@ typedef struct frnn_step {
     frnn_share share;
     size_t step;         /* with a mask, how many there have been */
     int fused;           /* there is no projection */
+    frnn_aside *aside;   /* what its products are to compute beside themselves, or NULL */
     size_t n;            /* rows that take part: */
     const size_t *rows;  /* with a mask, which ones of the batch, else all of the share, */
     const size_t *steps; /* and at which step each of them is */

@@ -104,6 +104,7 @@ static int multiply(const frnn_gated_forward *f, frnn_team *team, size_t member,
                             .first = panels.first,
                             .last = panels.last,
                             .activation = FRNN_LINEAR,
+                            .aside = s->aside,
                             .backwards = s->step % 2};
     const int of_zeros = s->step == 0 && !f->common.tape->h0 && m->a == (void *const *)s->h; /* they add nothing */
     if (m->wx) product.term[0] = (frnn_term){.a = (const void *const *)s->x + p->row, .b = m->wx, .K = plan->I};

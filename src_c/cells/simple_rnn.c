@@ -143,6 +143,7 @@ static int recur(const frnn_forward *f, frnn_team *team, size_t member, const fr
                             .first = s->share.panels.first,
                             .last = s->share.panels.last,
                             .activation = plan->activation,
+                            .aside = s->aside,
                             .backwards = s->step % 2};
     if (s->step == 0 && !f->tape->h0) recur.K = 0; /* zeros add nothing */
     product.term[0] = recur;

@@ -111,6 +111,9 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_0X_f32 8
 #define PAIR_BYTES_f32 (24 * 1024)
 #define FOUR_K_f32 1
+#define ASIDE_ROWS_f32 4
+#define ASIDE_WIDTH_f32 2
+#define ASIDE_BYTES_f32 (1024 * 1024)
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 6
@@ -120,6 +123,9 @@ static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_ha
 #define ROWS_0X_f64 8
 #define PAIR_BYTES_f64 (24 * 1024)
 #define FOUR_K_f64 1
+#define ASIDE_ROWS_f64 4
+#define ASIDE_WIDTH_f64 2
+#define ASIDE_BYTES_f64 (1024 * 1024)
 #define STRIP_f64 4
 #define AT_ONCE_f64 4
 

@@ -95,6 +95,9 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_0X_f32 12
 #define PAIR_BYTES_f32 0
 #define FOUR_K_f32 0
+#define ASIDE_ROWS_f32 8
+#define ASIDE_WIDTH_f32 4
+#define ASIDE_BYTES_f32 SIZE_MAX
 #define STRIP_f32 1
 #define AT_ONCE_f32 8
 #define ROWS_f64 12
@@ -104,6 +107,9 @@ static inline v_f64 v_fold_f64(v_f64 a) {
 #define ROWS_0X_f64 12
 #define PAIR_BYTES_f64 0
 #define FOUR_K_f64 0
+#define ASIDE_ROWS_f64 8
+#define ASIDE_WIDTH_f64 4
+#define ASIDE_BYTES_f64 SIZE_MAX
 #define STRIP_f64 1
 #define AT_ONCE_f64 8
 

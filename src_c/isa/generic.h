@@ -25,6 +25,9 @@
  *   ROWS_0X_T                  rows of one with a single vector, not fewer
  *   ROWS_2X_T, ROWS_4X_T       up to so many rows, a tile is twice or four times as wide
  *   PAIR_BYTES_T               and with more rows, too, if two panels have so many bytes at most; 0: never
+ *   ASIDE_ROWS_T               rows of a product that is computed aside, 0: there is none; a multiple of
+ *   ASIDE_WIDTH_T              the panels that the one row beside it has in a tile; and what that pays for:
+ *   ASIDE_BYTES_T              most bytes of both products' weights
  *   FOUR_K_T                   whether the highest tiles take four k between two jumps
  *   STRIP_T                    tiles of outer products that are packed together
  * and for the activations AT_ONCE_T, vectors that go through them side by side. Vectors support + - * /
@@ -99,6 +102,9 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_0X_f32 4
 #define PAIR_BYTES_f32 0
 #define FOUR_K_f32 0
+#define ASIDE_ROWS_f32 0
+#define ASIDE_WIDTH_f32 1
+#define ASIDE_BYTES_f32 0
 #define STRIP_f32 8
 #define AT_ONCE_f32 4
 #define ROWS_f64 4
@@ -108,6 +114,9 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define ROWS_0X_f64 4
 #define PAIR_BYTES_f64 0
 #define FOUR_K_f64 0
+#define ASIDE_ROWS_f64 0
+#define ASIDE_WIDTH_f64 1
+#define ASIDE_BYTES_f64 0
 #define STRIP_f64 8
 #define AT_ONCE_f64 4
 

@@ -34,6 +34,15 @@ typedef struct frnn_ahead {
     size_t some;       /* so many after a tile: a step's tiles must come to all of them */
 } frnn_ahead;
 
+struct frnn_product;
+
+/* Products that are computed little by little, while one of a single row waits for its b. They have `aside` rows each, one
+ * term and no activation. */
+typedef struct frnn_aside {
+    struct frnn_product *product, *end; /* what is left of them: of each the panels from `first` on, whole ones only */
+    size_t k;                           /* of the next panel so many k are there already */
+} frnn_aside;
+
 /* c = act(start + a b + a' b') for the panels first <= p < last of b */
 typedef struct frnn_product {
     frnn_term term[2];         /* the second may be absent: K = 0 */
@@ -45,6 +54,7 @@ typedef struct frnn_product {
     size_t first, last; /* panels */
     frnn_activation activation;
     frnn_ahead *ahead;  /* or NULL */
+    frnn_aside *aside;  /* or NULL; for products of one row, without a second term */
     int backwards;      /* from the last panel to the first: what the last product used of b is still in cache */
     size_t interleaved; /* b's rows in a group, if it is; then there is one term, one panel and no activation */
 } frnn_product;
@@ -106,10 +116,12 @@ typedef struct frnn_gated_rows {
 struct frnn_kernels {
     const char *isa;
     frnn_dtype dtype;
-    size_t size;  /* bytes of an element */
-    size_t lanes; /* elements of a vector */
-    size_t panel; /* columns of a packed panel */
-    size_t tile;  /* rows of a register tile */
+    size_t size;        /* bytes of an element */
+    size_t lanes;       /* elements of a vector */
+    size_t panel;       /* columns of a packed panel */
+    size_t tile;        /* rows of a register tile */
+    size_t aside;       /* rows of a product that is computed beside another; 0: there are none */
+    size_t aside_bytes; /* most bytes of both products' b that it pays for */
     size_t strip; /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
 
     void (*product)(const frnn_product *product);

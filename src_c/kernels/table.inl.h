@@ -12,6 +12,9 @@
 #include "kernels/elementwise.inl.h"
 #include "kernels/interleaved.inl.h"
 
+#include "kernels/tiles.inl.h"
+
+#include "kernels/aside.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
@@ -30,6 +33,8 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .lanes = LANES,
     .panel = PANEL,
     .tile = ROWS,
+    .aside = F(ASIDE_ROWS),
+    .aside_bytes = F(ASIDE_BYTES),
     .strip = F(STRIP),
     .product = F(product),
     .outer = F(outer),

@@ -562,6 +562,7 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         options ids = rows;
         ids.I = 0, ids.V = 10;
         check_call(kernels, &ids, 3);
+        check_call(kernels, &columns, 2); /* whose steps compute the next chunk's projections */
         columns.T = 3;
         check_call(kernels, &columns, 2);
         columns.I = 0, columns.V = 2;

@@ -89,6 +89,15 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         o.x_at = o.y_at = (placement){.flip_batch = mask % 2};
         check_call(kernels, &o, 1);
     }
+    /* One row, whose steps compute the next chunk's projection: more inputs than they come to, and fewer. */
+    for (size_t i = 0; i < (effort == FULL ? 12 : 3); i++) {
+        const size_t T = 2 * kernels->aside + random_below(20), I = 1 + random_below(i % 3 ? 40 : 400);
+        options o = random_options(1, T, I, 4 * P + 33 + random_below(P));
+        o.I = I, o.V = 0, o.mask = NO_MASK;
+        if (o.activation == FRNN_LINEAR) o.activation = FRNN_TANH;
+        guard_at_end((int)(i % 2));
+        check_call(kernels, &o, 1);
+    }
     /* A product large enough to be computed in several pieces. */
     if (effort == FULL) check_sizes(kernels, 150, 2, 3, 290);
     /* Sums so long that they are made in parts: over x by itself, and over x and h. */

@@ -1,0 +1,188 @@
+/* The register tiles of matrix products.
+ *
+ * A tile of `rows` rows by `vectors` vectors of c stays in registers while k runs: per k, load the vectors of b,
+ * broadcast one element of each row of a, multiply and add. Every loop over rows and vectors has constant bounds and
+ * unrolls completely, so that `acc` is made of registers. Few rows alone would leave the multiply-add pipes waiting
+ * for each other's results; they get wider tiles (two or four panels) instead.
+ *
+ * What else runs on a processor's core takes turns with us at the instructions: then their number limits a tile, jumps
+ * counting double, while the multiply-add pipes are idle. So tiles ask for memory only where they must, AVX2 takes four k
+ * between two jumps, and where the nearest cache holds a pair of panels, tiles of half the rows and twice the columns, which
+ * take a tenth fewer instructions for the same work. */
+
+#define FRNN_MOST_VECTORS (4 * VECTORS)
+
+/* Rows of b that a panel's only tile asks for before they are needed */
+enum { F(ROWS_AHEAD) = 64 };
+
+/* Lists what one of a panel's tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a
+ * row of a panel has, and each time so many further on as is returned. The last two tiles ask for the next panel, half of it
+ * each: large matrices come from the third cache or from memory, slower than a panel's first tile could read them. An only
+ * one asks for its own panel, the others, and pairs, for what the caller wants, and so does the first of two. */
+static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile,
+                                                         size_t tiles, uintptr_t *next) {
+    const size_t row = PANEL * sizeof(REAL), left = tiles - 1 - tile;
+    const int is_wanted = g->ahead && g->ahead->next < g->ahead->end;
+    const int asks_for_next = width == 1 && tiles > 1 && left < (tiles == 2 && is_wanted ? 1 : 2);
+    for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
+        const uintptr_t b = (uintptr_t)term->b + panel * frnn_apart(term) * row;
+        if (term->K == 0) continue;
+        if (asks_for_next) {
+            if ((panel + 1) * PANEL < g->N) *next = b + frnn_apart(term) * row + (1 - left) * term->K * row / 2;
+        } else if (tiles == 1) {
+            *next = b + F(ROWS_AHEAD) * row;
+        } else if (is_wanted) {
+            *next = (uintptr_t)g->ahead->next;
+            g->ahead->next += term->K * row;
+        }
+    }
+    return asks_for_next ? row / 2 : row;
+}
+
+/* Between two tiles */
+static void F(ask_for_rows)(frnn_ahead *ahead) {
+    for (size_t n = 0; n < ahead->some && ahead->row < ahead->count; n++, ahead->row++)
+        for (int i = 0; i < 3; i++) {
+            const struct frnn_ahead_rows *rows = &ahead->rows[i];
+            const char *from = rows->first + (ptrdiff_t)ahead->row * rows->stride;
+            for (size_t j = 0; j < rows->bytes; j += FRNN_LINE) __builtin_prefetch(from + j, 0, 3);
+        }
+}
+
+/* Rows of a tile whose pointers stay in registers while k runs. Left to itself, the compiler would put what goes beyond that
+ * into a vector register, and take a turn of the multiply-add pipes to get it back. */
+enum { F(HELD) = 9 };
+
+/* The tiles that multiply pairs of panels with many rows, see PAIR_BYTES in isa/generic.h */
+#define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && (rows) == F(ROWS_2X) && (vectors) == 2 * VECTORS)
+
+/* The tiles that ask for memory: others have few rows, which are done too soon. */
+#define MAY_ASK(rows, vectors) ((vectors) == VECTORS || IS_OF_PAIR(rows, vectors))
+
+/* acc += a b for one k. */
+FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
+                             const REAL *const *a, const REAL *const volatile *beyond, size_t k, const REAL *b,
+                             size_t panel_size, uintptr_t next) {
+    VEC w[FRNN_MOST_VECTORS];
+    /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
+    const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
+    const REAL *const last =
+        b + (size_t)((vectors - 1) / VECTORS) * panel_size + (size_t)((vectors - 1) % VECTORS) * LANES;
+    FRNN_UNROLL
+    for (int v = 0; v < loaded; v++)
+        w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
+        FRNN_UNROLL
+        for (int v = 0; v < loaded; v++)
+            acc[r][v] =
+                rows > 2 ? V(add)(acc[r][v], s, w[v]) : V(fma)(s, w[v], acc[r][v]); /* which may read w itself */
+        if (loaded < vectors) acc[r][loaded] = V(add_at)(acc[r][loaded], s, last);
+    }
+    FRNN_UNROLL
+    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE) __builtin_prefetch((const char *)next + i);
+}
+
+/* acc += a b. The tiles that do most of the work may take four k between two jumps. */
+FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
+                             const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
+                             size_t panel_size, uintptr_t next, size_t step) {
+    const int four = F(FOUR_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
+    size_t k = 0;
+    for (; four && k + 4 <= K; k += 4, b += 4 * PANEL, next += 4 * step) {
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, next + step);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, next + 2 * step);
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, next + 3 * step);
+    }
+    for (; k < K; k++, b += PANEL, next += step)
+        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
+}
+
+/* Elements that exist in the last of a tile's vectors; the ones before it are whole. */
+FRNN_INLINE size_t F(tile_end)(const int vectors, const frnn_product *g, size_t column) {
+    return g->N - column - (size_t)(vectors - 1) * LANES;
+}
+
+/* What the sums of a tile start from. The lists of rows are volatile: read when needed and not before. While k runs, the
+ * general registers are for the pointers of a. */
+FRNN_INLINE void F(tile_load)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t column,
+                              VEC (*acc)[FRNN_MOST_VECTORS]) {
+    const void *const volatile *from = (g->starts ? g->starts : (const void *const *)g->c) + row;
+    const size_t end = F(tile_end)(vectors, g, column);
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (g->start) {
+            const VEC start = V(load)((const REAL *)g->start + column + v * LANES);
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = start;
+        } else if (v < vectors - 1 || end >= LANES) {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load)((const REAL *)from[r] + column + v * LANES);
+        } else {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) acc[r][v] = V(load_n)((const REAL *)from[r] + column + v * LANES, end);
+        }
+    }
+}
+
+FRNN_INLINE void F(tile_store)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t column,
+                               VEC (*acc)[FRNN_MOST_VECTORS]) {
+    void *const volatile *c = g->c + row;
+    const size_t end = F(tile_end)(vectors, g, column);
+    FRNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (v < vectors - 1 || end >= LANES) {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) V(store)((REAL *)c[r] + column + v * LANES, acc[r][v]);
+        } else {
+            FRNN_UNROLL
+            for (int r = 0; r < rows; r++) V(store_n)((REAL *)c[r] + column + v * LANES, acc[r][v], end);
+        }
+    }
+}
+
+FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
+                         size_t panel, uintptr_t next, uintptr_t second, size_t step) {
+    VEC acc[F(ROWS_0X)][FRNN_MOST_VECTORS];
+    const size_t column = panel * PANEL;
+    F(tile_load)(rows, vectors, g, row, column, acc);
+    for (const frnn_term *t = g->term; t < g->term + 2; t++, next = second) {
+        if (t->K == 0) continue;
+        const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
+        const size_t K = t->K, panel_size = frnn_apart(t) * PANEL;
+        const REAL *b = (const REAL *)t->b + panel * panel_size;
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            if (r < F(HELD)) a[r] = t->a[row + r];
+            else beyond[r] = t->a[row + r];
+        }
+        if (asks && next) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, next, step);
+        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, 0, 0);
+    }
+    F(tile_store)(rows, vectors, g, row, column, acc);
+}
+
+/* clang-format off */
+/* One function a shape of tile, named after its rows and panels (0: the first vector of a panel alone). */
+#define FRNN_TILE(rows, panels) \
+    static __attribute__((noinline)) void F(tile_##rows##x##panels)(const frnn_product *g, size_t row, size_t panel, \
+                                                                    uintptr_t next, uintptr_t second, size_t step) { \
+        const int vectors = panels ? panels * VECTORS : 1; \
+        F(tile)(rows, vectors, MAY_ASK(rows, vectors), g, row, panel, next, second, step); \
+    }
+#define FRNN_TILE_ENTRY(rows, panels) [rows] = F(tile_##rows##x##panels),
+FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
+FRNN_UP_TO(ROWS)(FRNN_TILE, 1)
+FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE, 2)
+FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE, 4)
+typedef void (*const F(tile_function))(const frnn_product *g, size_t row, size_t panel, uintptr_t next, uintptr_t second,
+                                       size_t step);
+static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE_ENTRY, 0)};
+static F(tile_function) F(tiles_x1)[] = {FRNN_UP_TO(ROWS)(FRNN_TILE_ENTRY, 1)};
+static F(tile_function) F(tiles_x2)[] = {FRNN_UP_TO(F(ROWS_2X))(FRNN_TILE_ENTRY, 2)};
+static F(tile_function) F(tiles_x4)[] = {FRNN_UP_TO(F(ROWS_4X))(FRNN_TILE_ENTRY, 4)};
+#undef FRNN_TILE
+#undef FRNN_TILE_ENTRY
+/* clang-format on */
