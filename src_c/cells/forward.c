@@ -13,22 +13,23 @@ static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
 /* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 at least: enough
- * for low tiles, the weights and the outputs, not for high ones. */
-enum { MEETING = 4096, WAYS = 8, BESIDE_ROWS = 2 };
+ * for low tiles, the weights and the outputs, not for high ones. With fewer columns a row is not used often enough for a
+ * copy to pay. */
+enum { MEETING = 4096, WAYS = 8, BESIDE_ROWS = 2, MEETING_COLUMNS = 512 };
 
 /* Whether rows of a step so many bytes apart had better be copied before they are multiplied. */
-static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width) {
+static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width, size_t columns) {
     const frnn_kernels *k = plan->kernels;
     return k->tile + BESIDE_ROWS > WAYS && plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0
-           && width * k->size >= 128;
+           && width * k->size >= 128 && columns >= MEETING_COLUMNS;
 }
 
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
-    const size_t width = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
+    const size_t columns = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
-    f.steps =
-        (frnn_most(frnn_chunk_tokens(plan, frnn_least(plan->I, width) + width), FRNN_LEAST_TOKENS) + rows - 1) / rows;
+    f.steps = (frnn_most(frnn_chunk_tokens(plan, frnn_least(plan->I, columns) + columns), FRNN_LEAST_TOKENS) + rows - 1)
+              / rows;
     f.chunk = f.steps;
     if (f.steps >= LONG_CHUNK) { /* no small one is left over, which would take as long to read the weights */
         const size_t chunks = frnn_most(plan->T / f.steps + (plan->T % f.steps > f.steps / 2), 1);
@@ -49,8 +50,8 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     f.to = frnn_take(l, frnn_times(l, threads, tokens), sizeof *f.to);
     f.hidden = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.hidden);
     f.state = frnn_take(l, frnn_times(l, threads, plan->B), sizeof *f.state);
-    const size_t x_apart = tape->x && meet(plan, tape->x_batch, plan->I) ? tokens : 0;
-    const size_t h_apart = meet(plan, f.y.batch, plan->H) ? plan->B : 0;
+    const size_t x_apart = tape->x && meet(plan, tape->x_batch, plan->I, columns) ? tokens : 0;
+    const size_t h_apart = meet(plan, f.y.batch, plan->H, columns) ? plan->B : 0;
     f.x_apart = frnn_take(l, frnn_times(l, x_apart, frnn_pitch(plan, plan->I)), size);
     f.h_apart = frnn_take(l, frnn_times(l, h_apart, frnn_pitch(plan, plan->H)), size);
     if (!x_apart) f.x_apart = NULL;

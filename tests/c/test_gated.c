@@ -574,10 +574,10 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
         /* Sequences that begin 4096 bytes apart: rows are moved before high tiles multiply them. */
-        options apart = work_to_share((gated_kind)kind, 16, 64);
+        options apart = work_to_share((gated_kind)kind, 16, 192);
         apart.I = 64, apart.T = 4096 / 64 / kernels->size;
         check_call(kernels, &apart, 2);
-        apart.B = 25; /* whose columns are shared: then they stay where they are */
+        apart.B = 17; /* whose columns are shared: then they stay where they are */
         check_call(kernels, &apart, 2);
         if (effort == QUICK) continue;
         apart.mask = HOLES;
