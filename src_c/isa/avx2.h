@@ -54,9 +54,9 @@ static inline v_f32 v_repeat_f32(const float *p, int n) {
     memcpy(&both, p, sizeof both);
     return _mm256_castpd_ps(_mm256_set1_pd(both));
 }
-static inline v_f32 v_fold_f32(v_f32 a) {
-    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, a)); /* two sums in each, every one twice */
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0x08));
+static inline v_f32 v_fold_f32(v_f32 a, v_f32 b) {
+    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, b)); /* two of a, two of b, two of a, two of b */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0xD8));
 }
 
 typedef __m256d v_f64;
@@ -100,7 +100,7 @@ static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
 static inline v_f64 v_repeat_f64(const double *p, int n) {
     return n == 4 ? _mm256_loadu_pd(p) : _mm256_broadcast_pd((const __m128d *)p);
 }
-static inline v_f64 v_fold_f64(v_f64 a) { return _mm256_permute4x64_pd(_mm256_hadd_pd(a, a), 0x08); }
+static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return _mm256_permute4x64_pd(_mm256_hadd_pd(a, b), 0xD8); }
 
 /* 6 x 2 accumulators, 2 weight vectors and a broadcast fit 16 registers. A row of a tile is three eighths of a line.
  * A single vector leaves room for 8 rows, as many as two pipes of latency four need. */

@@ -43,9 +43,10 @@ static inline v_f32 v_repeat_f32(const float *p, int n) {
     memcpy(&both, p, sizeof both);
     return _mm512_castpd_ps(_mm512_set1_pd(both));
 }
-static inline v_f32 v_fold_f32(v_f32 a) {
-    const v_f32 sums = a + _mm512_permute_ps(a, 0xB1); /* every sum twice */
-    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14), sums);
+static inline v_f32 v_fold_f32(v_f32 a, v_f32 b) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return _mm512_permutex2var_ps(a, even, b) + _mm512_permutex2var_ps(a, odd, b);
 }
 
 typedef __m512d v_f64;
@@ -83,8 +84,10 @@ static inline v_f64 v_zip_high_f64(v_f64 a, v_f64 b) {
 static inline v_f64 v_repeat_f64(const double *p, int n) {
     return n == 4 ? _mm512_broadcast_f64x4(_mm256_loadu_pd(p)) : _mm512_broadcast_f64x2(_mm_loadu_pd(p));
 }
-static inline v_f64 v_fold_f64(v_f64 a) {
-    return _mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6), a + _mm512_permute_pd(a, 0x55));
+static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    return _mm512_permutex2var_pd(a, even, b) + _mm512_permutex2var_pd(a, odd, b);
 }
 
 /* 12 x 2 accumulators, 2 weight vectors and a broadcast fit 32 registers, 12 row pointers fit the general ones. */

@@ -16,7 +16,7 @@
  *   v_shift(a, n)              a * 2^k for the k in the last bits of n = 1.5 * 2^23 + k (2^52); a and that are normal
  *   v_zip_low(a, b)            a0 b0 a1 b1 ..., from the first halves of a and b; v_zip_high: from the second
  *   v_repeat(p, n)             p0 ... p(n-1) p0 ...: n is a constant, 2, or 4 if there are so many lanes
- *   v_fold(a)                  a0 + a1, a2 + a3, ... in the first half; what the second holds is left open
+ *   v_fold(a, b)               a0 + a1, a2 + a3, ..., b0 + b1, b2 + b3, ...
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * once, without a type,
  *   v_leave()                  no vector is needed any more, where the processor wants to know
@@ -78,9 +78,10 @@ static inline void v_leave(void) {}
         for (int i = 0; i < COUNT; i++) a[i] = p[i % n]; \
         return a; \
     } \
-    WORD v_##T v_fold_##T(v_##T a) { \
-        for (int i = 0; i < COUNT / 2; i++) a[i] = a[2 * i] + a[2 * i + 1]; \
-        return a; \
+    WORD v_##T v_fold_##T(v_##T a, v_##T b) { \
+        v_##T sums; \
+        for (int i = 0; i < COUNT / 2; i++) sums[i] = a[2 * i] + a[2 * i + 1], sums[COUNT / 2 + i] = b[2 * i] + b[2 * i + 1]; \
+        return sums; \
     }
 /* clang-format on */
 

@@ -40,7 +40,7 @@ static inline v_f32 v_repeat_f32(const float *p, int n) {
     const float32x2_t first = vld1_f32(p);
     return n == 4 ? vld1q_f32(p) : vcombine_f32(first, first);
 }
-static inline v_f32 v_fold_f32(v_f32 a) { return vpaddq_f32(a, a); }
+static inline v_f32 v_fold_f32(v_f32 a, v_f32 b) { return vpaddq_f32(a, b); }
 
 typedef float64x2_t v_f64;
 enum { LANES_f64 = 2 };
@@ -75,7 +75,7 @@ static inline v_f64 v_repeat_f64(const double *p, int n) {
     (void)n; /* two are all lanes */
     return vld1q_f64(p);
 }
-static inline v_f64 v_fold_f64(v_f64 a) { return vpaddq_f64(a, a); }
+static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return vpaddq_f64(a, b); }
 
 /* 8 x 2 accumulators fill four pipes of latency four; more rows would not fit the general registers. */
 #define ROWS_f32 8

@@ -15,7 +15,7 @@ FRNN_INLINE VEC F(last_group)(const int depth, const REAL *a, size_t count) {
 FRNN_INLINE void F(tile_interleaved)(const int height, const int vectors, const int depth, const frnn_product *g,
                                      size_t row, size_t rows) {
     const frnn_term *t = g->term;
-    const size_t left = t->K % (size_t)depth, whole = t->K - left, columns = LANES / (size_t)depth;
+    const size_t left = t->K % (size_t)depth, whole = t->K - left;
     const REAL *a[ROWS], *b = t->b;
     VEC acc[ROWS][VECTORS];
     FRNN_UNROLL
@@ -43,15 +43,16 @@ FRNN_INLINE void F(tile_interleaved)(const int height, const int vectors, const 
     }
     FRNN_ROLLED for (size_t r = 0; r < rows; r++) {
         REAL *c = g->c[row + r];
-        const VEC last = F(last_group)(depth, (const REAL *)t->a[row + r] + whole, left);
-        for (size_t v = 0, i = 0; i < g->N; v++, i += columns) {
-            const size_t some = g->N - i < columns ? g->N - i : columns;
-            const REAL *start = g->start ? (const REAL *)g->start : c;
-            VEC sum = sums[r][v];
-            if (left) sum = V(fma)(last, V(load)(b + v * LANES), sum);
-            for (int d = depth; d > 1; d /= 2) sum = V(fold)(sum);
-            V(store_n)(c + i, V(load_n)(start + i, some) + sum, some);
+        const REAL *start = g->start ? (const REAL *)g->start : c;
+        VEC *const of_row = sums[r];
+        if (left) {
+            const VEC last = F(last_group)(depth, (const REAL *)t->a[row + r] + whole, left);
+            FRNN_UNROLL
+            for (int v = 0; v < vectors; v++) of_row[v] = V(fma)(last, V(load)(b + v * LANES), of_row[v]);
         }
+        VEC sum = V(fold)(of_row[0], of_row[vectors - 1]);
+        if (depth == 4) sum = V(fold)(sum, sum);
+        V(store_n)(c, V(load_n)(start, g->N) + sum, g->N);
     }
 }
 
