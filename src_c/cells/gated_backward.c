@@ -138,8 +138,9 @@ static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s
     const size_t token = frnn_pitch(plan, g->cell->kept * plan->H) * size;
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     if (s->step >= 1) {
-        a.next = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token,
-        a.end = a.next + a.count * token;
+        const char *gates = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token;
+        const size_t rows_of_b = frnn_panels(plan->kernels, plan->H) * g->cell->gates * plan->H;
+        frnn_ask_for_piece(plan, s->n, gates, a.count * token, rows_of_b, &a);
         if (out->dy) a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, s->step - 1), out->dy_batch, row};
     }
     if (s->step >= 2) {

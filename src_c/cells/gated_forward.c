@@ -6,7 +6,7 @@
 #include "cells/gates.h"
 
 /* Bytes of gates that the cell's equations find in the nearest cache. */
-static const size_t NEAR_BYTES = 20 * 1024;
+static const size_t NEAR_BYTES = 36 * 1024;
 /* Weights that a step can go through without the help of a projection. */
 static const size_t FUSED_BYTES = 512 * 1024;
 
@@ -248,8 +248,12 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     const size_t size = plan->kernels->size, first = s->share.rows.first, next = s->step + 1;
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     if (next == plan->T) return a;
-    if (tape->gates)
-        a.next = frnn_at(&f->common.z, first, next), a.end = a.next + (ptrdiff_t)a.count * f->common.z.batch;
+    if (tape->gates) {
+        const size_t bytes = a.count * (size_t)f->common.z.batch;
+        const size_t panels = f->cell->gates * frnn_panels(plan->kernels, plan->H);
+        const size_t rows_of_b = panels * (plan->H + (f->fused ? plan->I : 0));
+        frnn_ask_for_piece(plan, s->n, frnn_at(&f->common.z, first, next), bytes, rows_of_b, &a);
+    }
     a.rows[0] = (struct frnn_ahead_rows){frnn_at(&f->common.y, first, next), f->common.y.batch, plan->H * size};
     if (f->fused)
         a.rows[1] = (struct frnn_ahead_rows){frnn_x_at(plan, tape, first, next), tape->x_batch, plan->I * size};

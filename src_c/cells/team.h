@@ -45,6 +45,17 @@ static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, 
     return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
 }
 
+/* And for some memory in one piece, as evenly as a step can that goes through so many rows of b: all but the last two of a
+ * panel's tiles ask. */
+static inline void frnn_ask_for_piece(const frnn_plan *plan, size_t n, const char *from, size_t bytes, size_t rows_of_b,
+                                      frnn_ahead *a) {
+    const frnn_kernels *k = plan->kernels;
+    const size_t tiles = (n + k->tile - 1) / k->tile, asking = (tiles > 3 ? tiles - 2 : 1) * rows_of_b;
+    a->next = from, a->end = from + bytes;
+    a->step = (bytes + asking - 1) / asking;
+    if (a->step > k->panel * k->size) a->step = k->panel * k->size;
+}
+
 /* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.
  * Nonzero: the team is stopping. */
 int frnn_multiply(frnn_team *team, size_t member, const frnn_kernels *kernels, const frnn_product *product);

@@ -24,7 +24,8 @@ static inline size_t frnn_apart(const frnn_term *term) { return term->apart ? te
 /* Memory that will be needed after some products, and that these ask for while they compute. If it were asked for at one
  * time, the queues of the caches would be full, and most requests dropped. */
 typedef struct frnn_ahead {
-    const char *next, *end; /* in one piece: some bytes with every row of b */
+    const char *next, *end; /* in one piece: */
+    size_t step;            /* so many bytes with every row of b */
     struct frnn_ahead_rows {
         const char *first;
         ptrdiff_t stride;

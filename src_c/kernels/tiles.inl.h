@@ -33,10 +33,10 @@ static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, 
             *next = b + F(ROWS_AHEAD) * row;
         } else if (is_wanted) {
             *next = (uintptr_t)g->ahead->next;
-            g->ahead->next += term->K * row;
+            g->ahead->next += term->K * g->ahead->step;
         }
     }
-    return asks_for_next ? row / 2 : row;
+    return asks_for_next ? row / 2 : is_wanted ? g->ahead->step : row;
 }
 
 /* Between two tiles */
