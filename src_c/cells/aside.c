@@ -10,21 +10,24 @@ enum { LEAST_PANELS = 4 };
 int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates) {
     const frnn_kernels *k = plan->kernels;
     const double row = (double)gates * (double)plan->H * (double)k->size;
-    if (k->aside == 0 || plan->B != 1 || plan->T < 2 * k->aside || plan->I == 0 || tape->mask || tape->table) return 0;
+    if (k->aside == 0 || plan->B != 1 || plan->T <= k->aside || plan->I == 0 || tape->mask || tape->table) return 0;
     return frnn_panels(k, plan->H) * gates / frnn_most_members(plan) >= LEAST_PANELS
            && (double)plan->H * row > LEAST_BYTES && (double)(plan->I + plan->H) * row <= (double)k->aside_bytes;
 }
 
-void frnn_begin_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_next_chunk *next) {
+int frnn_begin_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_next_chunk *next) {
     const frnn_plan *plan = f->plan;
     const frnn_kernels *k = plan->kernels;
+    const size_t steps = frnn_least(plan->T - step, f->chunk);
     size_t count = 0, column = 0;
-    for (size_t i = 0; i < f->chunk; i++) next->x[i] = frnn_x_at(plan, f->tape, 0, step + i);
+    if (2 * steps < f->chunk) return 0;
+    for (size_t i = 0; i < f->chunk; i++) next->x[i] = frnn_x_at(plan, f->tape, 0, step + frnn_least(i, steps - 1));
     for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++, count++) {
         const size_t columns = p->gates * plan->H;
         const frnn_range panels = frnn_gate_panels(k, plan->H, p->gates, share->panels);
         void **const z = next->z[count];
-        for (size_t i = 0; i < f->chunk; i++) z[i] = frnn_at(&f->z, 0, step + i) + column * k->size;
+        for (size_t i = 0; i < f->chunk; i++)
+            z[i] = (i < steps ? frnn_at(&f->z, 0, step + i) : f->no_z) + column * k->size;
         next->products[count] = (frnn_product){.term = {{next->x, p->wx, plan->I}},
                                                .start = p->start,
                                                .c = z,
@@ -37,6 +40,7 @@ void frnn_begin_aside(const frnn_forward *f, const frnn_share *share, size_t ste
         column += columns;
     }
     next->aside = (frnn_aside){.product = next->products, .end = next->products + count};
+    return 1;
 }
 
 /* The rest of a panel of which so many k are done. */

@@ -21,8 +21,8 @@ typedef struct frnn_next_chunk {
 /* Whether it pays. Then a chunk is as many steps as kernels have rows aside. */
 int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates);
 
-/* For the chunk that begins with this step. */
-void frnn_begin_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_next_chunk *next);
+/* For the chunk that begins with this step. It may be the last one and shorter; not by more than half, or 0 is returned. */
+int frnn_begin_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_next_chunk *next);
 
 /* Computes what is left. Nonzero: the team is stopping. */
 int frnn_finish_aside(const frnn_forward *f, frnn_team *team, size_t member, frnn_next_chunk *next);

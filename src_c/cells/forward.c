@@ -40,6 +40,7 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     if (f.aside) f.chunk = plan->kernels->aside, f.steps = frnn_most(f.steps, 2 * f.chunk);
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
+    f.no_z = frnn_take(l, f.aside ? columns : 0, size);
     f.zeros = frnn_take(l, plan->H, size);
     f.h = frnn_take(l, tape->y ? 0 : frnn_times(l, plan->B, plan->H), size);
     const size_t kept = f.aside ? f.steps : frnn_least(f.chunk, f.steps);
@@ -246,8 +247,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             if (frnn_finish_aside(f, team, member, &next)) return 1;
         } else if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
-        s.aside = f->aside && plan->T - steps.last >= chunk ? &next.aside : NULL;
-        if (s.aside) frnn_begin_aside(f, &share, steps.last, &next);
+        s.aside = f->aside && frnn_begin_aside(f, &share, steps.last, &next) ? &next.aside : NULL;
         frnn_seats seats;
         if (tape->mask) {
             seats = frnn_take_seats(&f->seats, member, share.rows, steps, 0);

@@ -30,6 +30,7 @@ typedef struct frnn_forward {
     size_t steps;                   /* of a chunk at most: there is memory for so many */
     size_t chunk;                   /* and usually */
     int aside;                      /* its projection is computed beside the steps of the one before */
+    char *no_z;                     /* (gates * H,): for steps that a short last chunk does not have */
     char *zeros;                    /* (H,) */
     char *h;                        /* (B, H) states between chunks, if y is not kept */
     const char **x;                 /* per member (steps * B,): rows that a product reads */
