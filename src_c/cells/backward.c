@@ -256,6 +256,7 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
                                          .first = 0,
                                          .last = frnn_panels(plan->kernels, plan->I),
                                          .activation = FRNN_LINEAR,
+                                         .c_is_far = 1,
                                          .ahead = asks ? &ahead : NULL});
 }
 

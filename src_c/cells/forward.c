@@ -143,6 +143,7 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
                                           .first = panels.first,
                                           .last = panels.last,
                                           .activation = FRNN_LINEAR,
+                                          .c_is_far = 1,
                                           .interleaved = f->interleaved}))
             return 1;
         for (size_t i = 0; i < n; i++) s->outputs[i] += columns * k->size;

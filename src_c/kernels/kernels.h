@@ -56,6 +56,7 @@ typedef struct frnn_product {
     frnn_activation activation;
     frnn_ahead *ahead;  /* or NULL */
     frnn_aside *aside;  /* or NULL; for products of one row, without a second term */
+    int c_is_far;       /* not in the caches, and only written */
     int backwards;      /* from the last panel to the first: what the last product used of b is still in cache */
     size_t interleaved; /* b's rows in a group, if it is; then there is one term, one panel and no activation */
 } frnn_product;

@@ -143,11 +143,22 @@ FRNN_INLINE void F(tile_store)(const int rows, const int vectors, const frnn_pro
     }
 }
 
+/* Asks for where a tile's sums will be written, so that they do not wait for it. */
+FRNN_INLINE void F(ask_for_c)(const int rows, const int vectors, void *const volatile *c, size_t column) {
+    FRNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const char *at = (const char *)((REAL *)c[r] + column);
+        FRNN_UNROLL
+        for (int i = 0; i < vectors * LANES * (int)sizeof(REAL); i += FRNN_LINE) __builtin_prefetch(at + i, 1, 3);
+    }
+}
+
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
                          size_t panel, uintptr_t next, uintptr_t second, size_t step) {
     VEC acc[F(ROWS_0X)][FRNN_MOST_VECTORS];
     const size_t column = panel * PANEL;
     F(tile_load)(rows, vectors, g, row, column, acc);
+    if (rows > 2 && vectors > 1 && g->c_is_far) F(ask_for_c)(rows, vectors, g->c + row, column);
     for (const frnn_term *t = g->term; t < g->term + 2; t++, next = second) {
         if (t->K == 0) continue;
         const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
