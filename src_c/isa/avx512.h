@@ -96,7 +96,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) {
 #define ROWS_2X_f32 6
 #define ROWS_4X_f32 3
 #define ROWS_0X_f32 12
-#define PAIR_BYTES_f32 0
+#define PAIR_BYTES_f32 (160 * 1024)
 #define FOUR_K_f32 0
 #define ASIDE_ROWS_f32 8
 #define ASIDE_WIDTH_f32 4
@@ -108,7 +108,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) {
 #define ROWS_2X_f64 6
 #define ROWS_4X_f64 3
 #define ROWS_0X_f64 12
-#define PAIR_BYTES_f64 0
+#define PAIR_BYTES_f64 (160 * 1024)
 #define FOUR_K_f64 0
 #define ASIDE_ROWS_f64 8
 #define ASIDE_WIDTH_f64 4

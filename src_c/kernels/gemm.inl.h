@@ -35,11 +35,10 @@ static void F(activate_rows)(frnn_activation activation, void *const *c, size_t 
 /* Elements that are activated together, still in the nearest cache after they were stored. */
 enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 
-/* Whether the nearest cache holds two panels beside everything else, which may make tiles of both the better ones; with few
- * k their rows, fewer, would be too often new. */
+/* Whether tiles of two panels are the better ones; with few k their rows, fewer, would be too often new. */
 FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
-    const size_t pair = 2 * (g->term[0].K + g->term[1].K) * PANEL * sizeof(REAL);
-    return pair <= F(PAIR_BYTES) && pair > F(PAIR_BYTES) / 4;
+    const size_t K = g->term[0].K + g->term[1].K;
+    return K > FRNN_PAIR_K && K <= F(PAIR_BYTES) / (2 * PANEL * sizeof(REAL));
 }
 
 /* All rows of a tile's panels. */
