@@ -13,15 +13,15 @@ static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
 /* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 at least: enough
- * for low tiles, the weights and the outputs, not for high ones. With fewer columns a row is not used often enough for a
- * copy to pay. */
+ * for low tiles, the weights and the outputs, not for high ones. With few columns a row is not used often enough for a copy
+ * to pay. */
 enum { MEETING = 4096, WAYS = 8, BESIDE_ROWS = 2, MEETING_COLUMNS = 512 };
 
 /* Whether rows of a step so many bytes apart had better be copied before they are multiplied. */
 static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width, size_t columns) {
     const frnn_kernels *k = plan->kernels;
-    return k->tile + BESIDE_ROWS > WAYS && plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0
-           && width * k->size >= 128 && columns >= MEETING_COLUMNS;
+    return k->tile + BESIDE_ROWS > WAYS && width > k->pair_k && columns >= MEETING_COLUMNS
+           && plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0;
 }
 
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {

@@ -36,9 +36,11 @@ static void F(activate_rows)(frnn_activation activation, void *const *c, size_t 
 enum { F(ACTIVATED) = 20480 / sizeof(REAL) };
 
 /* Whether tiles of two panels are the better ones; with few k their rows, fewer, would be too often new. */
+enum { F(PAIR_K) = F(PAIR_BYTES) / (2 * PANEL * sizeof(REAL)) };
+
 FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
     const size_t K = g->term[0].K + g->term[1].K;
-    return K > FRNN_PAIR_K && K <= F(PAIR_BYTES) / (2 * PANEL * sizeof(REAL));
+    return K > FRNN_LEAST_PAIR_K && K <= F(PAIR_K);
 }
 
 /* All rows of a tile's panels. */

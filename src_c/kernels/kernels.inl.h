@@ -14,7 +14,7 @@
 #define FRNN_UNROLL _Pragma("GCC unroll 64")
 #define FRNN_ROLLED _Pragma("GCC unroll 1") /* for loops that are not worth their size unrolled */
 #define FRNN_LINE 64                        /* bytes that come and go together */
-#define FRNN_PAIR_K 48                      /* more k make tiles of two panels pay */
+#define FRNN_LEAST_PAIR_K 48                /* more k make tiles of two panels pay */
 
 /* FRNN_UP_TO(n)(X, p) is X(1, p) X(2, p) ... X(n, p) */
 #define FRNN_UP_TO(n) FRNN_JOIN(FRNN_UP_TO_, n)

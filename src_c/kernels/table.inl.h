@@ -33,6 +33,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .lanes = LANES,
     .panel = PANEL,
     .tile = ROWS,
+    .pair_k = F(PAIR_K),
     .aside = F(ASIDE_ROWS),
     .aside_bytes = F(ASIDE_BYTES),
     .strip = F(STRIP),

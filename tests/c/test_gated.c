@@ -573,15 +573,14 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &few, 3);
         few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
-        /* Sequences that begin 4096 bytes apart: rows are moved before high tiles multiply them. */
-        options apart = work_to_share((gated_kind)kind, 16, 192);
-        apart.I = 64, apart.T = 4096 / 64 / kernels->size;
-        check_call(kernels, &apart, 2);
-        apart.B = 17; /* whose columns are shared: then they stay where they are */
-        check_call(kernels, &apart, 2);
+        /* Sequences that begin 4096 bytes apart: rows of so many units are moved before high tiles multiply them. */
+        options apart = work_to_share((gated_kind)kind, 16, 1024);
+        apart.I = 3, apart.T = 2;
+        const int moves = kind == LSTM && kernels->tile > 8;
+        if (moves) check_call(kernels, &apart, 2);
         if (effort == QUICK) continue;
         apart.mask = HOLES;
-        check_call(kernels, &apart, 2);
+        if (moves) check_call(kernels, &apart, 2);
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);
         few.B = 2 * kernels->panel, few.T = 140, few.go_backwards = 0, few.I = 3; /* in two segments */

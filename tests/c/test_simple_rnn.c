@@ -82,12 +82,12 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         o.mask = (mask_kind)mask;
         if (effort == FULL || mask == RANDOM) check_call(kernels, &o, 1);
     }
-    /* Sequences that begin 4096 bytes apart: rows are moved before high tiles multiply them. */
-    for (int mask = 0; mask < (effort == FULL ? 3 : 2); mask++) {
-        options o = random_options(8 + random_below(5), 2 * 4096 / 512 / kernels->size, 1, 512);
-        o.I = mask % 2 ? 3 : 512, o.V = 0, o.mask = (mask_kind)mask;
+    /* Sequences that begin 4096 bytes apart: rows of more k than pairs of panels have are moved before high tiles multiply them. */
+    for (int mask = 0; mask < (effort == FULL ? 4 : 2); mask++) {
+        options o = random_options(8 + random_below(3), 4, 1, mask % 2 ? 768 : 513);
+        o.I = mask % 2 ? 3 : 1024, o.V = 0, o.mask = (mask_kind)(mask / 2);
         o.x_at = o.y_at = (placement){.flip_batch = mask % 2};
-        check_call(kernels, &o, 1);
+        if (kernels->tile > 8) check_call(kernels, &o, 1);
     }
     /* One row, whose steps compute the next chunk's projection: more inputs than they come to, and fewer. */
     for (size_t i = 0; i < (effort == FULL ? 12 : 3); i++) {
