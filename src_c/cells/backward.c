@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cells/aside.h"
 #include "cells/outer_sums.h"
 
 /* Rows go through a chunk's steps and sums in blocks of equal size: with more, what the steps leave would have gone from
@@ -50,6 +51,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
     g.span = frnn_backward_span(plan, width);
     g.parts = parts;
+    g.aside = gradients->dx && frnn_goes_aside(plan, tape, gates, plan->H);
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
@@ -201,16 +203,46 @@ static void fetch_next_chunk(const frnn_backward *g, const frnn_back_step *s) {
     }
 }
 
+/* Tokens of a chunk whose dx is computed aside: those of the last steps, in whole groups, after which there are others. */
+static size_t tokens_aside(const frnn_backward *g, frnn_range steps) {
+    const size_t group = g->plan->kernels->aside;
+    return g->aside ? (steps.last - steps.first - 1) / group * group : 0;
+}
+
+/* Puts dx of the steps from this one on aside. */
+static void put_dx_aside(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                         frnn_work_aside *work) {
+    const frnn_plan *plan = g->plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t panels = frnn_panels(k, plan->I);
+    work->count = 0;
+    for (size_t i = 0; i < k->aside; i++) {
+        work->a[i] = frnn_at(&g->dz, 0, s->step + i);
+        work->c[0][i] = dx_at(g, 0, s->step + i);
+    }
+    frnn_put_aside(work, k, g->wx_t, g->gates * plan->H, plan->I, g->zeros,
+                   s->share.together ? frnn_part(panels, frnn_team_size(team), member) : (frnn_range){0, panels});
+}
+
 /* And without. */
 static int go_through_steps(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
                             const frnn_way_back *way) {
     size_t *const rows = g->rows + member * g->plan->B;
     s->n = 0, s->rows = rows;
     for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) rows[s->n++] = b;
+    const size_t aside = s->n ? tokens_aside(g, steps) : 0;
+    frnn_work_aside work = {.count = 0};
     for (s->step = steps.last; s->step-- > steps.first;) {
         if (way->step(g, team, member, s, way->cell)) return 1;
         fetch_next_chunk(g, s);
+        const size_t gone = steps.last - s->step;
+        if (!g->aside || gone % g->plan->kernels->aside) continue;
+        if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &work)) return 1;
+        s->aside = gone <= aside ? &work.aside : NULL;
+        if (s->aside) put_dx_aside(g, team, member, s, &work);
     }
+    if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &work)) return 1;
+    s->aside = NULL;
     return 0;
 }
 
@@ -238,14 +270,14 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
     }
 }
 
-/* dx = dz wx^T */
+/* dx = dz wx^T for the first n tokens */
 static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
-                       const frnn_tokens *t, const frnn_way_back *way, int own) {
+                       const frnn_tokens *t, size_t n, const frnn_way_back *way, int own) {
     const frnn_plan *plan = g->plan;
     const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
-    const frnn_range mine = own ? (frnn_range){0, t->n} : frnn_part(t->n, frnn_team_size(team), member);
+    const frnn_range mine = own ? (frnn_range){0, n} : frnn_part(n, frnn_team_size(team), member);
     const frnn_term term = {.a = (const void *const *)t->dz + mine.first, .b = g->wx_t, .K = g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
                          &(frnn_product){.term = {term},
@@ -354,7 +386,8 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
     t->n = 0, t->rows = rows;
     list_and_add(g, team, member, steps, rows, t, needed);
     s->step = steps.first;
-    if (g->gradients->dx && multiply_dx(g, team, member, s, t, way, needed == FRNN_OWN_PARTS)) return 1;
+    const size_t n = t->n - tokens_aside(g, steps);
+    if (g->gradients->dx && multiply_dx(g, team, member, s, t, n, way, needed == FRNN_OWN_PARTS)) return 1;
     if (way->sum(g, team, member, t, way->cell)) return 1;
     if (g->gradients->dtable && g->parts > 1) join_tables(g, team, member);
     return 0;

@@ -21,6 +21,7 @@ typedef struct frnn_backward {
     size_t group;        /* so many rows of the batch stay with one member */
     const size_t *order; /* (B,): rows of the batch; blocks and shares of rows are places in it; NULL: as they are */
     size_t steps;        /* of a chunk, */
+    int aside;           /* dx is computed beside the steps that follow */
     size_t span;         /* and of some chunks, through which a block of rows goes before the next one */
     frnn_place dz;       /* (B, steps, ...) */
     size_t parts;        /* of the rows of a block; if there are more than one, */
@@ -49,6 +50,7 @@ typedef struct frnn_back_step {
     const char **dz;     /* and memory for lists of n rows */
     const char **y, **dy;
     char **to;
+    frnn_aside *aside; /* what its products are to compute beside themselves, or NULL */
 } frnn_back_step;
 
 /* A chunk's active tokens, one sequence after the other as they lie in memory: all of them, or those of one member's parts. */

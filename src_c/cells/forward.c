@@ -36,7 +36,7 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
         f.chunk = plan->T / chunks + (plan->T % chunks != 0);
         f.steps += f.steps / 2 + 1;
     }
-    f.aside = frnn_goes_aside(plan, tape, gates);
+    f.aside = frnn_goes_aside(plan, tape, gates, columns);
     if (f.aside) f.chunk = plan->kernels->aside, f.steps = frnn_most(f.steps, 2 * f.chunk);
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
@@ -151,6 +151,26 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
     return 0;
 }
 
+/* Puts the projection of the chunk aside that begins with this step. It may be the last one and shorter; not by more than
+ * half, or there is nothing aside. */
+static int project_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_work_aside *work) {
+    const frnn_plan *plan = f->plan;
+    const size_t steps = frnn_least(plan->T - step, f->chunk);
+    size_t column = 0;
+    work->count = 0;
+    if (!f->aside || 2 * steps < f->chunk) return 0;
+    for (size_t i = 0; i < f->chunk; i++) work->a[i] = frnn_x_at(plan, f->tape, 0, step + frnn_least(i, steps - 1));
+    for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
+        for (size_t i = 0; i < f->chunk; i++)
+            work->c[work->count][i] =
+                (i < steps ? frnn_at(&f->z, 0, step + i) : f->no_z) + column * plan->kernels->size;
+        frnn_put_aside(work, plan->kernels, p->wx, plan->I, p->gates * plan->H, p->start,
+                       frnn_gate_panels(plan->kernels, plan->H, p->gates, share->panels));
+        column += p->gates * plan->H;
+    }
+    return 1;
+}
+
 /* Lists the tokens' rows of the table in place of their x. */
 static void list_table(const frnn_forward *f, const frnn_step *s) {
     for (size_t i = 0; i < s->n; i++)
@@ -239,16 +259,16 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
                    .state = f->state + member * plan->B,
                    .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
-    frnn_next_chunk next;
+    frnn_work_aside aside;
     const size_t chunk = fused && tape->y ? plan->T : f->chunk; /* there is nothing to project or to save */
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + chunk, plan->T);
         if (s.aside) {
-            if (frnn_finish_aside(f, team, member, &next)) return 1;
+            if (frnn_finish_aside(team, member, plan->kernels, &aside)) return 1;
         } else if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
-        s.aside = f->aside && frnn_begin_aside(f, &share, steps.last, &next) ? &next.aside : NULL;
+        s.aside = project_aside(f, &share, steps.last, &aside) ? &aside.aside : NULL;
         frnn_seats seats;
         if (tape->mask) {
             seats = frnn_take_seats(&f->seats, member, share.rows, steps, 0);

@@ -99,6 +99,7 @@ int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size
     const int dropped = g->common.tape->dropout && !to;
     frnn_product product = {.start = to || dropped ? g->common.zeros : NULL,
                             .ahead = rows->ahead,
+                            .aside = s->aside,
                             .c = to ? to : rows->dh,
                             .rows = s->n,
                             .N = plan->H,

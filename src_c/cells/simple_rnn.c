@@ -250,6 +250,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
                                       .last = s->share.panels.last,
                                       .activation = FRNN_LINEAR,
                                       .ahead = asks ? &ahead : NULL,
+                                      .aside = s->aside,
                                       .backwards = s->step % 2}))
         return 1;
     for (size_t i = 0; i < s->n && g->tape->dropout; i++)
