@@ -163,19 +163,24 @@ def test_a_row_does_not_depend_on_the_others(cell, isa, dtype, I, H):
 
 
 @pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("T", "I", "H"), [(22, 7, 150), (39, 40, 150), (25, 300, 129), (16, 64, 224)])
-def test_a_row_alone_has_the_same_bits(cell, isa, dtype, T, I, H, go_backwards):
+def test_a_row_alone_has_the_same_bits(cell, isa, dtype, T, I, H, go_backwards, masked):
     """Its steps compute the projections of later ones beside their own products."""
     rng = np.random.default_rng(T)
     weights = random_weights(rng, I, H, dtype=dtype, cell=cell)
     x, dy = rng.normal(size=(3, T, I)).astype(dtype), rng.normal(size=(3, T, H)).astype(dtype)
-    together = row_results(cell, x, weights, dy, go_backwards=go_backwards)
-    last = cell(x, *weights, go_backwards=go_backwards)
+    mask = rng.random((3, T)) < 0.8
+
+    def results(rows):
+        flags = {"go_backwards": go_backwards, "mask": mask[rows] if masked else None}
+        return *row_results(cell, x[rows], weights, dy[rows], **flags), cell(x[rows], *weights, **flags)
+
+    together = results(slice(3))
     for b in range(3):
         row = slice(b, b + 1)
-        for a, want in zip(row_results(cell, x[row], weights, dy[row], go_backwards=go_backwards), together, strict=True):
-            np.testing.assert_array_equal(a, want[row])
-        np.testing.assert_array_equal(cell(x[row], *weights, go_backwards=go_backwards), last[row])
+        for alone, want in zip(results(row), together, strict=True):
+            np.testing.assert_array_equal(alone, want[row])
 
 
 @pytest.mark.parametrize(("I", "H"), SHAPES)

@@ -8,7 +8,7 @@ enum { LEAST_PANELS = 4 };
 int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, size_t columns) {
     const frnn_kernels *k = plan->kernels;
     const double row = (double)gates * (double)plan->H * (double)k->size;
-    if (k->aside == 0 || plan->B != 1 || plan->T <= k->aside || plan->I == 0 || tape->mask || tape->table) return 0;
+    if (k->aside == 0 || plan->B != 1 || plan->T <= k->aside || plan->I == 0 || tape->table) return 0;
     return frnn_panels(k, columns) / frnn_most_members(plan) >= LEAST_PANELS && (double)plan->H * row > LEAST_BYTES
            && (double)(plan->I + plan->H) * row <= (double)k->aside_bytes;
 }

@@ -9,9 +9,6 @@
 #include "cells/sequence.h"
 #include "cells/team.h"
 
-/* The most rows that kernels compute aside */
-enum { FRNN_MOST_ASIDE = 8 };
-
 typedef struct frnn_work_aside {
     frnn_aside aside;
     frnn_product products[2];

@@ -51,7 +51,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
     g.span = frnn_backward_span(plan, width);
     g.parts = parts;
-    g.aside = gradients->dx && frnn_goes_aside(plan, tape, gates, plan->H);
+    g.aside = gradients->dx && !tape->mask && frnn_goes_aside(plan, tape, gates, plan->H);
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
@@ -181,6 +181,27 @@ void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **lis
     }
 }
 
+/* Tokens of a chunk whose dx is computed aside: those of the last steps, in whole groups, after which there are others. */
+static size_t tokens_aside(const frnn_backward *g, frnn_range steps) {
+    const size_t group = g->plan->kernels->aside;
+    return g->aside ? (steps.last - steps.first - 1) / group * group : 0;
+}
+
+/* Puts dx of the steps from this one on aside. */
+static void put_dx_aside(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
+                         frnn_work_aside *work) {
+    const frnn_plan *plan = g->plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t panels = frnn_panels(k, plan->I);
+    work->count = 0;
+    for (size_t i = 0; i < k->aside; i++) {
+        work->a[i] = frnn_at(&g->dz, 0, s->step + i);
+        work->c[0][i] = dx_at(g, 0, s->step + i);
+    }
+    frnn_put_aside(work, k, g->wx_t, g->gates * plan->H, plan->I, g->zeros,
+                   s->share.together ? frnn_part(panels, frnn_team_size(team), member) : (frnn_range){0, panels});
+}
+
 /* A member's steps of a chunk with a mask. */
 static int go_through_seats(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
                             const frnn_way_back *way) {
@@ -201,27 +222,6 @@ static void fetch_next_chunk(const frnn_backward *g, const frnn_back_step *s) {
         if (g->tape->x) frnn_fetch_row(frnn_x_at(g->plan, g->tape, s->rows[i], step), bytes);
         if (g->gradients->dx) frnn_fetch_row(dx_at(g, s->rows[i], step), bytes);
     }
-}
-
-/* Tokens of a chunk whose dx is computed aside: those of the last steps, in whole groups, after which there are others. */
-static size_t tokens_aside(const frnn_backward *g, frnn_range steps) {
-    const size_t group = g->plan->kernels->aside;
-    return g->aside ? (steps.last - steps.first - 1) / group * group : 0;
-}
-
-/* Puts dx of the steps from this one on aside. */
-static void put_dx_aside(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
-                         frnn_work_aside *work) {
-    const frnn_plan *plan = g->plan;
-    const frnn_kernels *k = plan->kernels;
-    const size_t panels = frnn_panels(k, plan->I);
-    work->count = 0;
-    for (size_t i = 0; i < k->aside; i++) {
-        work->a[i] = frnn_at(&g->dz, 0, s->step + i);
-        work->c[0][i] = dx_at(g, 0, s->step + i);
-    }
-    frnn_put_aside(work, k, g->wx_t, g->gates * plan->H, plan->I, g->zeros,
-                   s->share.together ? frnn_part(panels, frnn_team_size(team), member) : (frnn_range){0, panels});
 }
 
 /* And without. */

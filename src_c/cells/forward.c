@@ -151,19 +151,21 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
     return 0;
 }
 
-/* Puts the projection of the chunk aside that begins with this step. It may be the last one and shorter; not by more than
- * half, or there is nothing aside. */
+/* Puts the projection of the chunk aside that begins with this step. It may have fewer tokens, if it is the last one or masked; but
+ * with less than half of them there is nothing aside. */
 static int project_aside(const frnn_forward *f, const frnn_share *share, size_t step, frnn_work_aside *work) {
     const frnn_plan *plan = f->plan;
-    const size_t steps = frnn_least(plan->T - step, f->chunk);
-    size_t column = 0;
+    const size_t end = frnn_least(step + f->chunk, plan->T);
+    size_t n = 0, steps[FRNN_MOST_ASIDE], column = 0;
+    if (!f->aside) return 0;
+    for (; step < end; step++)
+        if (frnn_is_active(plan, f->tape, 0, step)) steps[n++] = step;
+    if (2 * n < f->chunk) return 0;
+    for (size_t i = 0; i < f->chunk; i++) work->a[i] = frnn_x_at(plan, f->tape, 0, steps[frnn_least(i, n - 1)]);
     work->count = 0;
-    if (!f->aside || 2 * steps < f->chunk) return 0;
-    for (size_t i = 0; i < f->chunk; i++) work->a[i] = frnn_x_at(plan, f->tape, 0, step + frnn_least(i, steps - 1));
     for (const frnn_projection *p = f->projections; p < f->projections + 2 && p->gates; p++) {
         for (size_t i = 0; i < f->chunk; i++)
-            work->c[work->count][i] =
-                (i < steps ? frnn_at(&f->z, 0, step + i) : f->no_z) + column * plan->kernels->size;
+            work->c[work->count][i] = (i < n ? frnn_at(&f->z, 0, steps[i]) : f->no_z) + column * plan->kernels->size;
         frnn_put_aside(work, plan->kernels, p->wx, plan->I, p->gates * plan->H, p->start,
                        frnn_gate_panels(plan->kernels, plan->H, p->gates, share->panels));
         column += p->gates * plan->H;

@@ -45,8 +45,8 @@ static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, 
     return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
 }
 
-/* And for some memory in one piece, as evenly as a step can that goes through so many rows of b: all but the last two of a
- * panel's tiles ask. */
+/* And for some memory in one piece, evenly in a step that goes through so many rows of b in high tiles: all but the last two of a
+ * panel's ask. Pairs of panels are done with it in a third of the step, and had better be. */
 static inline void frnn_ask_for_piece(const frnn_plan *plan, size_t n, const char *from, size_t bytes, size_t rows_of_b,
                                       frnn_ahead *a) {
     const frnn_kernels *k = plan->kernels;

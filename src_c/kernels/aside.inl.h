@@ -5,11 +5,13 @@
  * many multiply-adds here: after every ASIDE_K of the row's own k comes one of the other product's. */
 
 enum { F(ASIDE_K) = F(ASIDE_ROWS) / F(ASIDE_WIDTH) };
+_Static_assert(F(ASIDE_ROWS) <= FRNN_MOST_ASIDE, "there are no lists for so many");
 
 /* Whether there is anything to do aside. */
 FRNN_INLINE int F(has_aside)(const frnn_product *g) {
     frnn_aside *const aside = g->aside;
     if (!F(ASIDE_ROWS) || !aside || !g->term->K) return 0;
+    assert(g->rows == 1 && g->term[1].K == 0);
     while (aside->product < aside->end && aside->product->first == aside->product->last) aside->product++;
     return aside->product < aside->end;
 }

@@ -37,8 +37,10 @@ typedef struct frnn_ahead {
 
 struct frnn_product;
 
-/* Products that are computed little by little, while one of a single row waits for its b. They have `aside` rows each, one
- * term and no activation. */
+/* Products that are computed little by little, while one of a single row waits for its b. They have `aside` rows each, at most
+ * FRNN_MOST_ASIDE, one term and no activation. */
+enum { FRNN_MOST_ASIDE = 8 };
+
 typedef struct frnn_aside {
     struct frnn_product *product, *end; /* what is left of them: of each the panels from `first` on, whole ones only */
     size_t k;                           /* of the next panel so many k are there already */

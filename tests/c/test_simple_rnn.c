@@ -93,7 +93,7 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
     for (size_t i = 0; i < (effort == FULL ? 12 : 3); i++) {
         const size_t T = 2 * kernels->aside + random_below(20), I = 1 + random_below(i % 3 ? 40 : 400);
         options o = random_options(1, T, I, 4 * P + 33 + random_below(P));
-        o.I = I, o.V = 0, o.mask = NO_MASK;
+        o.I = I, o.V = 0;
         if (o.activation == FRNN_LINEAR) o.activation = FRNN_TANH;
         guard_at_end((int)(i % 2));
         check_call(kernels, &o, 1);
