@@ -140,8 +140,8 @@ static frnn_ahead ahead_of(const frnn_gated_backward *g, const frnn_back_step *s
     frnn_ahead a = frnn_ask_ahead(plan, s->share.rows, s->n);
     if (s->step >= 1) {
         const char *gates = (const char *)tape->gates + ((s->step - 1) * plan->B + first) * token;
-        const size_t rows_of_b = frnn_panels(plan->kernels, plan->H) * g->cell->gates * plan->H;
-        frnn_ask_for_piece(plan, s->n, gates, a.count * token, rows_of_b, &a);
+        const size_t panels = frnn_panels(plan->kernels, plan->H);
+        frnn_ask_for_piece(plan, s->n, gates, a.count * token, panels, g->cell->gates * plan->H, &a);
         if (out->dy) a.rows[0] = (struct frnn_ahead_rows){frnn_dy_at(out, first, s->step - 1), out->dy_batch, row};
     }
     if (s->step >= 2) {

@@ -251,8 +251,8 @@ static frnn_ahead ahead_of_step(const frnn_gated_forward *f, const frnn_step *s)
     if (tape->gates) {
         const size_t bytes = a.count * (size_t)f->common.z.batch;
         const size_t panels = f->cell->gates * frnn_panels(plan->kernels, plan->H);
-        const size_t rows_of_b = panels * (plan->H + (f->fused ? plan->I : 0));
-        frnn_ask_for_piece(plan, s->n, frnn_at(&f->common.z, first, next), bytes, rows_of_b, &a);
+        frnn_ask_for_piece(plan, s->n, frnn_at(&f->common.z, first, next), bytes, panels,
+                           plan->H + (f->fused ? plan->I : 0), &a);
     }
     a.rows[0] = (struct frnn_ahead_rows){frnn_at(&f->common.y, first, next), f->common.y.batch, plan->H * size};
     if (f->fused)

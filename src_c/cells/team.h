@@ -4,6 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "runtime/parallel.h"
+#include "runtime/sizes.h"
 
 typedef struct frnn_range {
     size_t first, last; /* first <= i < last */
@@ -45,15 +46,16 @@ static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, 
     return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
 }
 
-/* And for some memory in one piece, evenly in a step that goes through so many rows of b in high tiles: all but the last two of a
- * panel's ask. Pairs of panels are done with it in a third of the step, and had better be. */
-static inline void frnn_ask_for_piece(const frnn_plan *plan, size_t n, const char *from, size_t bytes, size_t rows_of_b,
-                                      frnn_ahead *a) {
+/* And for some memory in one piece, as evenly as a step can whose products go through so many panels of K rows: of a panel all
+ * tiles but the last two ask, of a pair all. */
+static inline void frnn_ask_for_piece(const frnn_plan *plan, size_t n, const char *from, size_t bytes, size_t panels,
+                                      size_t K, frnn_ahead *a) {
     const frnn_kernels *k = plan->kernels;
-    const size_t tiles = (n + k->tile - 1) / k->tile, asking = (tiles > 3 ? tiles - 2 : 1) * rows_of_b;
+    const int pairs = K <= k->pair_k;
+    const size_t height = pairs ? k->tile / 2 : k->tile, tiles = (n + height - 1) / height;
+    const size_t asking = K * (pairs ? (tiles * panels + 1) / 2 : panels * (tiles > 3 ? tiles - 2 : 1));
     a->next = from, a->end = from + bytes;
-    a->step = (bytes + asking - 1) / asking;
-    if (a->step > k->panel * k->size) a->step = k->panel * k->size;
+    a->step = frnn_least((bytes + asking - 1) / asking, k->panel * k->size);
 }
 
 /* Computes the product in pieces that keep a block of rows in cache and between which a call can be interrupted.

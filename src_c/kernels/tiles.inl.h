@@ -57,7 +57,8 @@ enum { F(HELD) = 9 };
 #define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && (rows) == F(ROWS_2X) && (vectors) == 2 * VECTORS)
 
 /* The tiles that ask for memory: others have few rows, which are done too soon. */
-#define MAY_ASK(rows, vectors) ((vectors) == VECTORS || IS_OF_PAIR(rows, vectors))
+#define MAY_ASK(rows, vectors) \
+    ((vectors) == VECTORS || (F(PAIR_BYTES) > 0 && (rows) >= F(ROWS_2X) - 1 && (vectors) == 2 * VECTORS))
 
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
