@@ -573,14 +573,23 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &few, 3);
         few.mask = PADDED, few.order = BY_LENGTH;
         check_call(kernels, &few, 3);
-        /* Sequences that begin 4096 bytes apart: rows of so many units are moved before high tiles multiply them. */
-        options apart = work_to_share((gated_kind)kind, 16, 1024);
-        apart.I = 3, apart.T = 2;
-        const int moves = kind == LSTM && kernels->tile > 8;
-        if (moves) check_call(kernels, &apart, 2);
+        /* Sequences that begin 4096 bytes apart; and with so many units or inputs that their rows are moved before high tiles
+         * multiply them, unless columns are shared. */
+        options apart = work_to_share((gated_kind)kind, 16, 64), many_units = apart, many_inputs = apart;
+        apart.I = 64, apart.T = 4096 / 64 / kernels->size;
+        many_units.H = 1024, many_units.I = 3, many_units.T = 2;
+        many_inputs.H = 192, many_inputs.I = 1024, many_inputs.T = 2;
+        options *const of_all[] = {&apart, &many_units, &many_inputs};
+        for (size_t i = 0; i < (kernels->tile > 8 ? 3 : 1); i++) {
+            options *const o = of_all[i];
+            for (o->B = 16; o->B <= (o == &many_units ? 16 : 25); o->B += 9) {
+                o->mask = 0;
+                check_call(kernels, o, 2);
+                o->mask = HOLES;
+                if (effort == FULL && o != &many_units) check_call(kernels, o, 2);
+            }
+        }
         if (effort == QUICK) continue;
-        apart.mask = HOLES;
-        if (moves) check_call(kernels, &apart, 2);
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);
         few.B = 2 * kernels->panel, few.T = 140, few.go_backwards = 0, few.I = 3; /* in two segments */

@@ -82,12 +82,19 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         o.mask = (mask_kind)mask;
         if (effort == FULL || mask == RANDOM) check_call(kernels, &o, 1);
     }
-    /* Sequences that begin 4096 bytes apart: rows of more k than pairs of panels have are moved before high tiles multiply them. */
-    for (int mask = 0; mask < (effort == FULL ? 4 : 2); mask++) {
+    /* Sequences that begin 4096 bytes apart; */
+    for (int mask = 0; mask < (effort == FULL ? 2 * MASK_KINDS : 3); mask++) {
+        options o = random_options(8 + random_below(10), 4096 / 64 / kernels->size, 64, 64);
+        o.I = 64, o.V = 0, o.mask = (mask_kind)(mask % MASK_KINDS);
+        o.x_at = o.y_at = (placement){.flip_batch = mask % 2};
+        check_call(kernels, &o, 1);
+    }
+    /* and with so many inputs or units that their rows are moved before high tiles multiply them. */
+    for (int mask = 0; mask < (effort == FULL ? 4 : 2) && kernels->tile > 8; mask++) {
         options o = random_options(8 + random_below(3), 4, 1, mask % 2 ? 768 : 513);
         o.I = mask % 2 ? 3 : 1024, o.V = 0, o.mask = (mask_kind)(mask / 2);
         o.x_at = o.y_at = (placement){.flip_batch = mask % 2};
-        if (kernels->tile > 8) check_call(kernels, &o, 1);
+        check_call(kernels, &o, 1);
     }
     /* One row, whose steps compute the next chunk's projection: more inputs than they come to, and fewer. */
     for (size_t i = 0; i < (effort == FULL ? 12 : 3); i++) {
