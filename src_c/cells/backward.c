@@ -51,7 +51,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
     g.span = frnn_backward_span(plan, width);
     g.parts = parts;
-    g.aside = gradients->dx && !tape->mask && frnn_goes_aside(plan, tape, gates, plan->H);
+    g.aside = gradients->dx && frnn_goes_aside(plan, tape, gates, plan->H);
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
@@ -184,34 +184,68 @@ void frnn_move_list(const frnn_back_step *s, const frnn_place *place, char **lis
 /* Tokens of a chunk whose dx is computed aside: those of the last steps, in whole groups, after which there are others. */
 static size_t tokens_aside(const frnn_backward *g, frnn_range steps) {
     const size_t group = g->plan->kernels->aside;
-    return g->aside ? (steps.last - steps.first - 1) / group * group : 0;
+    size_t n = 0;
+    if (!g->aside) return 0;
+    for (size_t step = steps.first; step < steps.last; step++) n += (size_t)frnn_is_active(g->plan, g->tape, 0, step);
+    return n ? (n - 1) / group * group : 0;
 }
 
-/* Puts dx of the steps from this one on aside. */
+/* A chunk's dx of a single row, as far as it is computed aside. */
+typedef struct dx_aside {
+    frnn_work_aside work;
+    size_t left;                     /* tokens that are still to go aside */
+    size_t n, gone[FRNN_MOST_ASIDE]; /* steps behind us that wait to be a whole group */
+} dx_aside;
+
+static void begin_aside(const frnn_backward *g, frnn_range steps, dx_aside *dx) {
+    dx->left = tokens_aside(g, steps), dx->n = 0;
+}
+
 static void put_dx_aside(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
-                         frnn_work_aside *work) {
+                         dx_aside *dx) {
     const frnn_plan *plan = g->plan;
     const frnn_kernels *k = plan->kernels;
     const size_t panels = frnn_panels(k, plan->I);
-    work->count = 0;
-    for (size_t i = 0; i < k->aside; i++) {
-        work->a[i] = frnn_at(&g->dz, 0, s->step + i);
-        work->c[0][i] = dx_at(g, 0, s->step + i);
+    dx->work.count = 0;
+    for (size_t i = 0; i < dx->n; i++) {
+        dx->work.a[i] = frnn_at(&g->dz, 0, dx->gone[i]);
+        dx->work.c[0][i] = dx_at(g, 0, dx->gone[i]);
     }
-    frnn_put_aside(work, k, g->wx_t, g->gates * plan->H, plan->I, g->zeros,
+    frnn_put_aside(&dx->work, k, g->wx_t, g->gates * plan->H, plan->I, g->zeros,
                    s->share.together ? frnn_part(panels, frnn_team_size(team), member) : (frnn_range){0, panels});
+    dx->left -= dx->n;
+}
+
+/* After a step: when there is another group of them, the one before has had its time. */
+static int go_on_aside(const frnn_backward *g, frnn_team *team, size_t member, frnn_back_step *s, dx_aside *dx) {
+    if (!g->aside) return 0;
+    dx->gone[dx->n++] = frnn_back_step_of(g, s, 0);
+    if (dx->n < g->plan->kernels->aside) return 0;
+    if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &dx->work)) return 1;
+    s->aside = dx->left ? &dx->work.aside : NULL;
+    if (s->aside) put_dx_aside(g, team, member, s, dx);
+    dx->n = 0;
+    return 0;
+}
+
+static int end_aside(const frnn_backward *g, frnn_team *team, size_t member, frnn_back_step *s, dx_aside *dx) {
+    if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &dx->work)) return 1;
+    s->aside = NULL;
+    return 0;
 }
 
 /* A member's steps of a chunk with a mask. */
 static int go_through_seats(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_back_step *s,
                             const frnn_way_back *way) {
     s->seats = frnn_take_seats(&g->seats, member, s->share.rows, steps, 1);
+    dx_aside dx;
+    begin_aside(g, steps, &dx);
     s->rows = s->seats.row, s->steps = s->seats.step, s->step = 0;
     for (fill_seats(g, s); s->n; s->step++) {
-        if (way->step(g, team, member, s, way->cell)) return 1;
+        if (way->step(g, team, member, s, way->cell) || go_on_aside(g, team, member, s, &dx)) return 1;
         if (frnn_go_step(&s->seats)) fill_seats(g, s);
     }
-    return 0;
+    return end_aside(g, team, member, s, &dx);
 }
 
 /* Asks for what the sums of the chunk after this one read and write of a step. */
@@ -230,20 +264,14 @@ static int go_through_steps(const frnn_backward *g, frnn_team *team, size_t memb
     size_t *const rows = g->rows + member * g->plan->B;
     s->n = 0, s->rows = rows;
     for (size_t b = s->share.rows.first; b < s->share.rows.last; b++) rows[s->n++] = b;
-    const size_t aside = s->n ? tokens_aside(g, steps) : 0;
-    frnn_work_aside work = {.count = 0};
+    dx_aside dx;
+    begin_aside(g, steps, &dx);
     for (s->step = steps.last; s->step-- > steps.first;) {
         if (way->step(g, team, member, s, way->cell)) return 1;
         fetch_next_chunk(g, s);
-        const size_t gone = steps.last - s->step;
-        if (!g->aside || gone % g->plan->kernels->aside) continue;
-        if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &work)) return 1;
-        s->aside = gone <= aside ? &work.aside : NULL;
-        if (s->aside) put_dx_aside(g, team, member, s, &work);
+        if (s->n && go_on_aside(g, team, member, s, &dx)) return 1;
     }
-    if (s->aside && frnn_finish_aside(team, member, g->plan->kernels, &work)) return 1;
-    s->aside = NULL;
-    return 0;
+    return end_aside(g, team, member, s, &dx);
 }
 
 /* Adds tokens to the lists, with their rows of a table or NULL. */
