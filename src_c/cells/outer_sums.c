@@ -2,10 +2,14 @@
 
 #include <string.h>
 
+#include "cells/sequence.h"
+
 /* Panels of dz that stay in the second-level cache meanwhile; and so few that a packed copy of x or h does not pay. */
 enum { GROUP = 8, FEW_PANELS = 2 };
 /* Rows of a gradient between two looks at whether to stop, where tokens are few. */
 enum { ROWS_AT_ONCE = 64 };
+/* Rows and columns of a gradient that are turned around together */
+enum { AT_ONCE = 64 };
 
 static size_t tiles_of(const frnn_kernels *k, size_t rows) { return rows / k->tile + (rows % k->tile != 0); }
 
@@ -51,13 +55,16 @@ typedef struct matrix {
 } matrix;
 
 /* to (columns, rows) is the transpose of from (rows, columns). */
-static void turn(size_t size, size_t rows, size_t columns, matrix from, matrix to) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            const char *element = from.first + (i * from.stride + j) * size;
-            char *const place = to.first + (j * to.stride + i) * size;
-            if (size == 4) memcpy(place, element, 4);
-            else memcpy(place, element, 8);
+static void turn(const frnn_kernels *k, size_t rows, size_t columns, matrix from, matrix to) {
+    char *left[AT_ONCE], *right[AT_ONCE];
+    for (size_t i = 0; i < rows; i += AT_ONCE)
+        for (size_t j = 0; j < columns; j += AT_ONCE) {
+            const size_t height = frnn_least(rows - i, AT_ONCE), width = frnn_least(columns - j, AT_ONCE);
+            const ptrdiff_t from_stride = (ptrdiff_t)(from.stride * k->size),
+                            to_stride = (ptrdiff_t)(to.stride * k->size);
+            frnn_list_strided(from.first + (i * from.stride + j) * k->size, from_stride, height, left);
+            frnn_list_strided(to.first + (j * to.stride + i) * k->size, to_stride, width, right);
+            k->turn(height, width, (const void *const *)left, (void *const *)right);
         }
 }
 
@@ -78,7 +85,7 @@ void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     if (!s->accumulate) return;
     if (s->db) memcpy(all->db_panels, s->db, s->N * size);
     if (s->db_h) memcpy(db_h_panels(s, 0), s->db_h, s->N * size);
-    if (all->dwx_t) turn(size, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){all->dwx_t, s->I});
+    if (all->dwx_t) turn(s->kernels, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){all->dwx_t, s->I});
 }
 
 void frnn_end_outer_sums(const frnn_outer_sums *s) {
@@ -86,7 +93,7 @@ void frnn_end_outer_sums(const frnn_outer_sums *s) {
     const struct frnn_sums_of_part *all = &s->part[0];
     if (s->db) memcpy(s->db, all->db_panels, s->N * size);
     if (s->db_h) memcpy(s->db_h, db_h_panels(s, 0), s->N * size);
-    if (all->dwx_t) turn(size, s->N, s->I, (matrix){all->dwx_t, s->I}, (matrix){s->dwx, s->stride});
+    if (all->dwx_t) turn(s->kernels, s->N, s->I, (matrix){all->dwx_t, s->I}, (matrix){s->dwx, s->stride});
 }
 
 /* A block of tokens. */

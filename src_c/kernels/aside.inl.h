@@ -35,11 +35,11 @@ static __attribute__((noinline)) void F(tile_with_aside)(const frnn_product *g, 
     for (; some < left && k + F(ASIDE_K) <= K; some++, k += F(ASIDE_K), other_b += PANEL) {
         FRNN_UNROLL
         for (int i = 0; i < F(ASIDE_K); i++, b += PANEL)
-            F(tile_add)(1, WIDE, 0, acc, a, NULL, k + (size_t)i, b, panel_size, 0);
-        F(tile_add)(HIGH, VECTORS, 0, sums, others, NULL, some, other_b, 0, 0);
+            F(tile_add)(1, WIDE, 0, acc, a, k + (size_t)i, b, panel_size, 0);
+        F(tile_add)(HIGH, VECTORS, 0, sums, others, some, other_b, 0, 0);
     }
     F(tile_store)(HIGH, VECTORS, &other, 0, other.first * PANEL, sums);
-    for (; k < K; k++, b += PANEL) F(tile_add)(1, WIDE, 0, acc, a, NULL, k, b, panel_size, 0);
+    for (; k < K; k++, b += PANEL) F(tile_add)(1, WIDE, 0, acc, a, k, b, panel_size, 0);
     F(tile_store)(1, WIDE, g, 0, panel * PANEL, acc);
     aside->k += some;
     if (some < left) return;

@@ -49,32 +49,31 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
         }
 }
 
-/* Rows of a tile whose pointers stay in registers while k runs. Left to itself, the compiler would put what goes beyond that
- * into a vector register, and take a turn of the multiply-add pipes to get it back. */
-enum { F(HELD) = 9 };
-
 /* The tiles that multiply pairs of panels with many rows, see PAIR_BYTES in isa/generic.h */
 #define IS_OF_PAIR(rows, vectors) (F(PAIR_BYTES) > 0 && (rows) == F(ROWS_2X) && (vectors) == 2 * VECTORS)
 
 /* The tiles that ask for memory: others have few rows, which are done too soon. */
 #define MAY_ASK(rows, vectors) \
-    ((vectors) == VECTORS || (F(PAIR_BYTES) > 0 && (rows) >= F(ROWS_2X) - 1 && (vectors) == 2 * VECTORS))
+    (((vectors) == VECTORS && (rows) > ROWS / 2) \
+     || (F(PAIR_BYTES) > 0 && (rows) >= F(ROWS_2X) - 1 && (vectors) == 2 * VECTORS))
+
+/* A vector of a tile in a row of b. */
+FRNN_INLINE const REAL *F(tile_b)(const REAL *b, const int v, size_t panel_size) {
+    return b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES;
+}
 
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
-                             const REAL *const *a, const REAL *const volatile *beyond, size_t k, const REAL *b,
-                             size_t panel_size, uintptr_t next) {
+                             const REAL *const *a, size_t k, const REAL *b, size_t panel_size, uintptr_t next) {
     VEC w[FRNN_MOST_VECTORS];
     /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
     const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
-    const REAL *const last =
-        b + (size_t)((vectors - 1) / VECTORS) * panel_size + (size_t)((vectors - 1) % VECTORS) * LANES;
+    const REAL *const last = F(tile_b)(b, vectors - 1, panel_size);
     FRNN_UNROLL
-    for (int v = 0; v < loaded; v++)
-        w[v] = V(load)(b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES);
+    for (int v = 0; v < loaded; v++) w[v] = V(load)(F(tile_b)(b, v, panel_size));
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) {
-        const VEC s = V(set1)((r < F(HELD) ? a[r] : beyond[r])[k]);
+        const VEC s = V(set1)(a[r][k]);
         FRNN_UNROLL
         for (int v = 0; v < loaded; v++)
             acc[r][v] =
@@ -87,24 +86,29 @@ FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, 
 
 /* acc += a b. The tiles that do most of the work may take four k between two jumps. */
 FRNN_INLINE void F(tile_sum)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
-                             const REAL *const *a, const REAL *const volatile *beyond, size_t K, const REAL *b,
-                             size_t panel_size, uintptr_t next, size_t step) {
+                             const REAL *const *a, size_t K, const REAL *b, size_t panel_size, uintptr_t next,
+                             size_t step) {
     const int four = F(FOUR_K) && (IS_OF_PAIR(rows, vectors) || (rows > ROWS - 2 && vectors == VECTORS));
     size_t k = 0;
     for (; four && k + 4 <= K; k += 4, b += 4 * PANEL, next += 4 * step) {
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 1, b + PANEL, panel_size, next + step);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 2, b + 2 * PANEL, panel_size, next + 2 * step);
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k + 3, b + 3 * PANEL, panel_size, next + 3 * step);
+        F(tile_add)(rows, vectors, asks, acc, a, k, b, panel_size, next);
+        F(tile_add)(rows, vectors, asks, acc, a, k + 1, b + PANEL, panel_size, next + step);
+        F(tile_add)(rows, vectors, asks, acc, a, k + 2, b + 2 * PANEL, panel_size, next + 2 * step);
+        F(tile_add)(rows, vectors, asks, acc, a, k + 3, b + 3 * PANEL, panel_size, next + 3 * step);
     }
-    for (; k < K; k++, b += PANEL, next += step)
-        F(tile_add)(rows, vectors, asks, acc, a, beyond, k, b, panel_size, next);
+    for (; k < K; k++, b += PANEL, next += step) F(tile_add)(rows, vectors, asks, acc, a, k, b, panel_size, next);
 }
 
 /* Elements that exist in the last of a tile's vectors; the ones before it are whole. */
 FRNN_INLINE size_t F(tile_end)(const int vectors, const frnn_product *g, size_t column) {
-    return g->N - column - (size_t)(vectors - 1) * LANES;
+    const size_t left = g->N - column - (size_t)(vectors - 1) * LANES;
+    return left < LANES ? left : LANES;
 }
+
+/* Whether a tile's vector is to be taken as a whole. Where a mask costs nothing, high tiles take the last one with a mask, whole or
+ * not: it saves a second way. The next step of a few rows would have to wait for what was stored with a mask. */
+#define IS_WHOLE(rows, vectors, v, end) \
+    ((v) < (vectors) - 1 || (!(F(FREE_MASKS) && (rows) * (vectors) >= 16) && (end) == LANES))
 
 /* What the sums of a tile start from. The lists of rows are volatile: read when needed and not before. While k runs, the
  * general registers are for the pointers of a. */
@@ -118,7 +122,7 @@ FRNN_INLINE void F(tile_load)(const int rows, const int vectors, const frnn_prod
             const VEC start = V(load)((const REAL *)g->start + column + v * LANES);
             FRNN_UNROLL
             for (int r = 0; r < rows; r++) acc[r][v] = start;
-        } else if (v < vectors - 1 || end >= LANES) {
+        } else if (IS_WHOLE(rows, vectors, v, end)) {
             FRNN_UNROLL
             for (int r = 0; r < rows; r++) acc[r][v] = V(load)((const REAL *)from[r] + column + v * LANES);
         } else {
@@ -134,12 +138,56 @@ FRNN_INLINE void F(tile_store)(const int rows, const int vectors, const frnn_pro
     const size_t end = F(tile_end)(vectors, g, column);
     FRNN_UNROLL
     for (int v = 0; v < vectors; v++) {
-        if (v < vectors - 1 || end >= LANES) {
+        if (IS_WHOLE(rows, vectors, v, end)) {
             FRNN_UNROLL
             for (int r = 0; r < rows; r++) V(store)((REAL *)c[r] + column + v * LANES, acc[r][v]);
         } else {
             FRNN_UNROLL
             for (int r = 0; r < rows; r++) V(store_n)((REAL *)c[r] + column + v * LANES, acc[r][v], end);
+        }
+    }
+}
+
+/* k of the last term whose sums are made a few rows after the others, each of which is stored while the next ones are summed. If
+ * all stores came at a tile's end, they would hold up the next one: those of whole lines take two cycles, and behind a dozen
+ * of them no multiply-add passes. */
+enum { F(STAGGERED) = 4 };
+
+#define IS_STAGGERED(rows, vectors) (sizeof(VEC) == FRNN_LINE && (rows) * (vectors) >= 20 && (vectors) <= 2 * VECTORS)
+
+/* acc += a b for these k, b being their rows. */
+FRNN_INLINE void F(tile_stagger)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t column,
+                                 VEC (*acc)[FRNN_MOST_VECTORS], const REAL *const *a, size_t k, const REAL *b,
+                                 size_t panel_size) {
+    const size_t end = F(tile_end)(vectors, g, column);
+    const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
+    const int at_once = vectors < 4 ? 4 / vectors : 1; /* rows: as many sums as multiply-adds take to be done */
+    VEC w[F(STAGGERED)][FRNN_MOST_VECTORS];
+    FRNN_UNROLL
+    for (int v = 0; v < loaded; v++) {
+        FRNN_UNROLL
+        for (int i = 0; i < F(STAGGERED); i++) w[i][v] = V(load)(F(tile_b)(b + i * (int)PANEL, v, panel_size));
+    }
+    FRNN_UNROLL
+    for (int first = 0; first < rows; first += at_once) {
+        const int last = first + at_once < rows ? first + at_once : rows;
+        FRNN_UNROLL
+        for (int i = 0; i < F(STAGGERED); i++) {
+            FRNN_UNROLL
+            for (int r = first; r < last; r++) {
+                const VEC s = V(set1)(a[r][k + (size_t)i]);
+                FRNN_UNROLL
+                for (int v = 0; v < loaded; v++) acc[r][v] = V(add)(acc[r][v], s, w[i][v]);
+                if (loaded < vectors)
+                    acc[r][loaded] = V(add_at)(acc[r][loaded], s, F(tile_b)(b + i * (int)PANEL, loaded, panel_size));
+            }
+        }
+        FRNN_UNROLL
+        for (int r = first; r < last; r++) {
+            REAL *const c = (REAL *)((void *const volatile *)g->c)[row + (size_t)r] + column;
+            FRNN_UNROLL
+            for (int v = 0; v < vectors - 1; v++) V(store)(c + v * LANES, acc[r][v]);
+            V(store_n)(c + (vectors - 1) * LANES, acc[r][vectors - 1], end);
         }
     }
 }
@@ -160,18 +208,22 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     const size_t column = panel * PANEL;
     F(tile_load)(rows, vectors, g, row, column, acc);
     if (rows > 2 && vectors > 1 && g->c_is_far) F(ask_for_c)(rows, vectors, g->c + row, column);
+    const frnn_term *const last = g->term[1].K ? g->term + 1 : g->term;
+    const size_t staggered = IS_STAGGERED(rows, vectors) && last->K >= F(STAGGERED) ? F(STAGGERED) : 0;
     for (const frnn_term *t = g->term; t < g->term + 2; t++, next = second) {
         if (t->K == 0) continue;
-        const REAL *a[F(ROWS_0X)], *volatile beyond[F(ROWS_0X)];
-        const size_t K = t->K, panel_size = frnn_apart(t) * PANEL;
+        const REAL *a[F(ROWS_0X)];
+        const size_t K = t == last ? t->K - staggered : t->K, panel_size = frnn_apart(t) * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
         FRNN_UNROLL
         for (int r = 0; r < rows; r++) {
-            if (r < F(HELD)) a[r] = t->a[row + r];
-            else beyond[r] = t->a[row + r];
+            a[r] = t->a[row + r];
         }
-        if (asks && next) F(tile_sum)(rows, vectors, 1, acc, a, beyond, K, b, panel_size, next, step);
-        else F(tile_sum)(rows, vectors, 0, acc, a, beyond, K, b, panel_size, 0, 0);
+        if (asks && next) F(tile_sum)(rows, vectors, 1, acc, a, K, b, panel_size, next, step);
+        else F(tile_sum)(rows, vectors, 0, acc, a, K, b, panel_size, 0, 0);
+        if (t < last || !staggered) continue;
+        F(tile_stagger)(rows, vectors, g, row, column, acc, a, K, b + K * PANEL, panel_size);
+        return;
     }
     F(tile_store)(rows, vectors, g, row, column, acc);
 }
