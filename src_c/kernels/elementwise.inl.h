@@ -9,8 +9,35 @@ FRNN_INLINE void F(store_some)(REAL *p, VEC a, size_t n) {
 
 FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n - i : LANES; }
 
-/* n vectors, in place; x has room for a multiple of AT_ONCE. One copy for all who can afford a call: so much code is worth
- * a place in the instruction cache. */
+/* Vectors side by side, from one column of theirs to another. */
+FRNN_INLINE void F(act_columns)(const int count, frnn_activation activation, REAL *const volatile *at, size_t column,
+                                size_t end) {
+    REAL *here[AT_ONCE];
+    VEC a[AT_ONCE];
+    EACH_OF(count) here[i] = at[i];
+    for (; column < end; column += LANES) {
+        EACH_OF(count) a[i] = V(load)(here[i] + column);
+        F(act)(count, activation, a);
+        EACH_OF(count) V(store)(here[i] + column, a[i]);
+    }
+}
+
+FRNN_INLINE void F(act_all)(frnn_activation activation, int n, REAL *const volatile *at, size_t column, size_t end) {
+    for (; n > AT_ONCE / 2; n -= AT_ONCE, at += AT_ONCE) F(act_columns)(AT_ONCE, activation, at, column, end);
+    for (; n > 0 && STORES_LINES; n -= 2, at += 2) F(act_columns)(2, activation, at, column, end);
+}
+
+/* Activates whole vectors of n rows where they are, from one column to another. Unless n is a multiple of AT_ONCE, the list has room
+ * for one. It is volatile, lest the compiler gather places and store them as a vector, whose parts can be read only when all
+ * of it is in the cache. */
+FRNN_ONE_COPY void F(act_rows)(frnn_activation activation, int n, REAL *volatile *at, size_t column, size_t end) {
+    const int left = n % AT_ONCE, width = left > AT_ONCE / 2 ? AT_ONCE : 2;
+    FRNN_ROLLED for (int i = n; i % width; i++) at[i] = at[n - 1];
+    FRNN_FOR_ACTIVATION(activation, F(act_all), n, at, column, end);
+}
+
+/* n vectors, in place; x has room for a multiple of AT_ONCE. One copy, as of the above, for all who can afford a call: so much code is
+ * worth a place in the instruction cache. */
 FRNN_ONE_COPY void F(act_vectors)(frnn_activation activation, int n, VEC *x) {
     for (; n > AT_ONCE / 2; n -= AT_ONCE, x += AT_ONCE) {
         for (int i = n; i < AT_ONCE; i++) x[i] = x[n - 1];

@@ -107,6 +107,31 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates,
 #define OUT_DZ(part, value) \
     F(store_some)((REAL *)g->dz[u[e].row] + (part) * g->dz_stride + u[e].unit + v * LANES, value, LANES_HERE)
 
+/* Whether gates are activated where they lie. A copy of them takes a store, which is long for a whole line; but what stores some of a
+ * vector holds up what reads it. */
+#define IN_PLACE(vectors) (STORES_LINES && (vectors) > 1)
+
+/* Activates some gates, `count` of them side by side from `first` on. */
+FRNN_INLINE void F(act_gates)(frnn_activation activation, const F(units) * u, int n, int vectors, const int first,
+                              const int count, VEC *copies) {
+    if (IN_PLACE(vectors)) {
+        REAL *volatile at[AT_ONCE];
+        FRNN_ROLLED for (int e = 0; e < n; e++) at[e] = u[e].gates;
+        F(act_rows)(activation, n, at, (size_t)first * PANEL, (size_t)(first + count) * PANEL);
+        return;
+    }
+    EACH_UNIT {
+        FRNN_UNROLL
+        for (int gate = 0; gate < count; gate++) copies[i * count + gate] = GATE(first + gate);
+    }
+    F(act_vectors)(activation, count * n * vectors, copies);
+}
+
+/* Of vector i, one of these gates, and what leaves it to the tape */
+#define ACTIVE(gate, copy) (IN_PLACE(vectors) ? GATE(gate) : (copy))
+#define KEEP(gate, copy) \
+    if (!IN_PLACE(vectors)) SET_GATE(gate, copy)
+
 /* The kernel `name` from name_units. That it leaves the vectors must be said: gcc, which lets some of them live across the calls
  * of what lists units, would forget it, and the next instruction of the old kind could take 100 ns. */
 #define FRNN_GATED_KERNEL(name, order, gates, most) \

@@ -1,31 +1,25 @@
 /* Matrix products: which tiles they are made of, in which order, and their activations. */
 
-/* AT_ONCE rows side by side, whole vectors of them: n elements from `column` on. */
-FRNN_INLINE void F(activate_whole)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
-    VEC a[AT_ONCE];
-    for (size_t r = 0; r < rows; r += AT_ONCE)
-        for (size_t v = column; v < column + n; v += LANES) {
-            EACH a[i] = V(load)((REAL *)c[r + i] + v);
-            F(act)(AT_ONCE, activation, a);
-            EACH V(store)((REAL *)c[r + i] + v, a[i]);
-        }
-}
-
-/* Activates columns `column` .. `column + n - 1` of some rows; what vectors are left over in one sequence. */
-static void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+/* Activates columns `column` .. `column + n - 1` of some rows: of AT_ONCE rows side by side the whole vectors where they are and the last
+ * ones in copies, of the rows that are left over all vectors in one sequence of copies. */
+FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
     size_t some[AT_ONCE];
-    const size_t whole = n / LANES * LANES, whole_rows = rows / AT_ONCE * AT_ONCE;
-    FRNN_FOR_ACTIVATION(activation, F(activate_whole), c, whole_rows, column, whole);
-    size_t r = whole < n ? 0 : whole_rows, v = r < whole_rows ? whole : 0;
-    while (r < rows) {
+    const size_t last = n % LANES, whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
+    if (whole_rows) F(act_rows)(activation, (int)whole_rows, (REAL *volatile *)c, column, whole);
+    for (size_t r = 0; r < whole_rows && last; r += AT_ONCE) {
+        EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
+        F(act_vectors)(activation, AT_ONCE, a);
+        EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
+    }
+    for (size_t r = whole_rows, v = 0; r < rows;) {
         int count = 0;
         FRNN_ROLLED for (; count < AT_ONCE && r < rows; count++) {
             at[count] = (REAL *)c[r] + column + v;
             some[count] = F(lanes_left)(n, v);
             a[count] = F(load_some)(at[count], some[count]);
-            if ((v += LANES) >= n) r++, v = r < whole_rows ? whole : 0;
+            if ((v += LANES) >= n) r++, v = 0;
         }
         F(act_vectors)(activation, count, a);
         FRNN_ROLLED for (int i = 0; i < count; i++) F(store_some)(at[i], a[i], some[i]);

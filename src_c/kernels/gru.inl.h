@@ -5,19 +5,16 @@
 /* g = act(x wx + b + r u) */
 FRNN_INLINE void F(gru_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
     const VEC one = V(set1)(1);
-    VEC z[2 * F(UNITS)], *const r = z + n * vectors, c[F(UNITS)];
-    EACH_UNIT {
-        z[i] = GATE(0);
-        r[i] = GATE(1);
-    }
-    F(act_vectors)(g->recurrent_activation, 2 * n * vectors, z);
-    EACH_UNIT c[i] = V(fma)(r[i], IN(u, 0), IN(candidate, 0));
+    VEC zr[2 * F(UNITS)], c[F(UNITS)];
+    F(act_gates)(g->recurrent_activation, u, n, vectors, 0, 2, zr);
+    EACH_UNIT c[i] = V(fma)(ACTIVE(1, zr[2 * i + 1]), IN(u, 0), IN(candidate, 0));
     F(act_vectors)(g->activation, n * vectors, c);
     EACH_UNIT {
-        OUT(y, 0, V(fma)(z[i], IN(h, 0), (one - z[i]) * c[i]));
+        const VEC z = ACTIVE(0, zr[2 * i]);
+        OUT(y, 0, V(fma)(z, IN(h, 0), (one - z) * c[i]));
         if (!g->keep) continue;
-        SET_GATE(0, z[i]);
-        SET_GATE(1, r[i]);
+        KEEP(0, z);
+        KEEP(1, zr[2 * i + 1]);
         OUT(candidate, 0, c[i]);
     }
 }

@@ -3,29 +3,25 @@
  * The tape's gates of a row are i, f, g and o side by side in every block; c follows. */
 
 FRNN_INLINE void F(lstm_units)(const frnn_gated_rows *g, const F(units) * u, int n, int vectors) {
-    VEC in[3 * F(UNITS)], *const forget = in + n * vectors, *const out = forget + n * vectors, c[F(UNITS)],
-                                 before[F(UNITS)];
+    VEC in_forget[2 * F(UNITS)], candidate[F(UNITS)], out[F(UNITS)], before[F(UNITS)], c[F(UNITS)];
+    EACH_UNIT before[i] = IN(c, 0);
+    F(act_gates)(g->recurrent_activation, u, n, vectors, 0, 2, in_forget);
+    F(act_gates)(g->activation, u, n, vectors, 2, 1, candidate);
+    F(act_gates)(g->recurrent_activation, u, n, vectors, 3, 1, out);
     EACH_UNIT {
-        before[i] = IN(c, 0);
-        in[i] = GATE(0);
-        forget[i] = GATE(1);
-        c[i] = GATE(2);
-        out[i] = GATE(3);
-    }
-    F(act_vectors)(g->recurrent_activation, 3 * n * vectors, in);
-    F(act_vectors)(g->activation, n * vectors, c);
-    EACH_UNIT {
+        const VEC in = ACTIVE(0, in_forget[2 * i]), forget = ACTIVE(1, in_forget[2 * i + 1]);
+        const VEC new = ACTIVE(2, candidate[i]);
         if (g->keep) {
-            SET_GATE(0, in[i]);
-            SET_GATE(1, forget[i]);
-            SET_GATE(2, c[i]);
-            SET_GATE(3, out[i]);
+            KEEP(0, in);
+            KEEP(1, forget);
+            KEEP(2, new);
+            KEEP(3, out[i]);
         }
-        c[i] = V(fma)(forget[i], before[i], in[i] * c[i]);
+        c[i] = V(fma)(forget, before[i], in * new);
         OUT(next_c, 0, c[i]);
     }
     F(act_vectors)(g->activation, n * vectors, c);
-    EACH_UNIT OUT(y, 0, out[i] * c[i]);
+    EACH_UNIT OUT(y, 0, ACTIVE(3, out[i]) * c[i]);
 }
 
 /* dz is [i f g o]. Nothing of dh is left: h' counts through the products only. */

@@ -7,6 +7,7 @@
 #define ROWS F(ROWS)
 #define AT_ONCE F(AT_ONCE)
 #define PANEL ((size_t)VECTORS * LANES)
+#define STORES_LINES (sizeof(VEC) == FRNN_LINE) /* with one vector: a Zen 4 takes two cycles for that */
 
 #include "kernels/activations.inl.h"
 #include "kernels/elementwise.inl.h"
@@ -76,6 +77,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
 #undef ROWS
 #undef AT_ONCE
 #undef PANEL
+#undef STORES_LINES
 #undef EACH
 #undef EACH_OF
 #undef EACH_UNIT

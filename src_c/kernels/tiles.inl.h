@@ -149,11 +149,9 @@ FRNN_INLINE void F(tile_store)(const int rows, const int vectors, const frnn_pro
 }
 
 /* k of the last term whose sums are made a few rows after the others, each of which is stored while the next ones are summed. If
- * all stores came at a tile's end, they would hold up the next one: those of whole lines take two cycles, and behind a dozen
- * of them no multiply-add passes. */
+ * all stores of whole lines came at a tile's end, no multiply-add would pass those behind the first dozen. */
 enum { F(STAGGERED) = 4 };
-
-#define IS_STAGGERED(rows, vectors) (sizeof(VEC) == FRNN_LINE && (rows) * (vectors) >= 20 && (vectors) <= 2 * VECTORS)
+#define IS_STAGGERED(rows, vectors) (STORES_LINES && (rows) * (vectors) >= 20 && (vectors) <= 2 * VECTORS)
 
 /* acc += a b for these k, b being their rows. */
 FRNN_INLINE void F(tile_stagger)(const int rows, const int vectors, const frnn_product *g, size_t row, size_t column,
