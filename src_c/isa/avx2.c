@@ -1,4 +1,8 @@
 #if defined(__x86_64__)
+/* With less, back-propagation takes 1 to 5 % longer. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
 #include <immintrin.h>
 
 #include "isa/region.h"
