@@ -45,7 +45,7 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
         for (int i = 0; i < 3; i++) {
             const struct frnn_ahead_rows *rows = &ahead->rows[i];
             const char *from = rows->first + (ptrdiff_t)ahead->row * rows->stride;
-            for (size_t j = 0; j < rows->bytes; j += FRNN_LINE) __builtin_prefetch(from + j, 0, 3);
+            for (size_t j = 0; j < rows->bytes; j += FRNN_LINE) __builtin_prefetch(from + j, 0, 2);
         }
 }
 
