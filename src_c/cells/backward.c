@@ -14,7 +14,7 @@ static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST
 enum { LEAST_STEPS = 16 };
 
 /* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
-enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 32768, TOKENS_PER_ROW = 2 };
+enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
 
 /* Steps of a chunk that has one part. */
 static size_t steps_of_part(const frnn_plan *plan, size_t width) {

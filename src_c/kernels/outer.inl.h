@@ -59,12 +59,20 @@ FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in
         F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 3);
     }
     for (; n < g->n; n++) F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n);
-    if (rows == ROWS && vectors == VECTORS && !b_in_rows && g->rows == ROWS && last == LANES && !g->fresh) {
+    if (rows == ROWS && vectors == VECTORS && !b_in_rows && g->rows == ROWS && last == LANES) {
+        const size_t stride = g->stride;
         REAL *c = g->c; /* the usual case, in 60 cycles less */
-        FRNN_UNROLL
-        for (int r = 0; r < rows; r++, c += g->stride) {
+        if (!g->fresh) {
             FRNN_UNROLL
-            for (int v = 0; v < vectors; v++) V(store)(c + v * LANES, acc[r][v] + V(load)(c + v * LANES));
+            for (int r = 0; r < rows; r++) {
+                FRNN_UNROLL
+                for (int v = 0; v < vectors; v++) acc[r][v] = acc[r][v] + V(load)(c + (size_t)r * stride + v * LANES);
+            }
+        }
+        FRNN_UNROLL
+        for (int r = 0; r < rows; r++, c += stride) {
+            FRNN_UNROLL
+            for (int v = 0; v < vectors; v++) V(store)(c + v * LANES, acc[r][v]);
         }
         return;
     }
