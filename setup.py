@@ -26,7 +26,6 @@ LOOPS = ["-fsplit-loops", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
 # compilers, and gcc for other processors, do not know these flags and do not need them.
 STRUCTS = [f"-m{what}-strategy=vector_loop:512:noalign,libcall:-1:noalign" for what in ("memset", "memcpy")]
 
-
 # Left to itself, gcc for x86 keeps pointers in vector registers, where they wait behind all multiply-adds that are on their way.
 POINTERS = ["-mtune-ctrl=^inter_unit_moves_from_vec"]
 

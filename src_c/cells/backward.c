@@ -201,6 +201,7 @@ static void begin_aside(const frnn_backward *g, frnn_range steps, dx_aside *dx) 
     dx->left = tokens_aside(g, steps), dx->n = 0;
 }
 
+/* Puts dx of the steps that wait aside. */
 static void put_dx_aside(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                          dx_aside *dx) {
     const frnn_plan *plan = g->plan;

@@ -10,7 +10,7 @@ FRNN_INLINE void F(store_some)(REAL *p, VEC a, size_t n) {
 FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n - i : LANES; }
 
 /* Vectors side by side, from one column of theirs to another. */
-FRNN_INLINE void F(act_columns)(const int count, frnn_activation activation, REAL *const volatile *at, size_t column,
+FRNN_INLINE void F(act_columns)(const int count, frnn_activation activation, void *const volatile *at, size_t column,
                                 size_t end) {
     REAL *here[AT_ONCE];
     VEC a[AT_ONCE];
@@ -22,16 +22,17 @@ FRNN_INLINE void F(act_columns)(const int count, frnn_activation activation, REA
     }
 }
 
-FRNN_INLINE void F(act_all)(frnn_activation activation, int n, REAL *const volatile *at, size_t column, size_t end) {
+FRNN_INLINE void F(act_all)(frnn_activation activation, int n, void *const volatile *at, size_t column, size_t end) {
     for (; n > AT_ONCE / 2; n -= AT_ONCE, at += AT_ONCE) F(act_columns)(AT_ONCE, activation, at, column, end);
     for (; n > 0 && STORES_LINES; n -= 2, at += 2) F(act_columns)(2, activation, at, column, end);
 }
 
-/* Activates whole vectors of n rows where they are, from one column to another. Unless n is a multiple of AT_ONCE, the list has room
- * for one. It is volatile, lest the compiler gather places and store them as a vector, whose parts can be read only when all
- * of it is in the cache. */
-FRNN_ONE_COPY void F(act_rows)(frnn_activation activation, int n, REAL *volatile *at, size_t column, size_t end) {
+/* Activates whole vectors of n rows where they are, from one column to another. Unless vectors are whole lines, n is a
+ * multiple of AT_ONCE; if it is none, the list has room for one. It is volatile, lest the compiler gather places and store them as
+ * a vector, whose parts can be read only when all of it is in the cache. */
+FRNN_ONE_COPY void F(act_rows)(frnn_activation activation, int n, void *volatile *at, size_t column, size_t end) {
     const int left = n % AT_ONCE, width = left > AT_ONCE / 2 ? AT_ONCE : 2;
+    assert(STORES_LINES || left == 0);
     FRNN_ROLLED for (int i = n; i % width; i++) at[i] = at[n - 1];
     FRNN_FOR_ACTIVATION(activation, F(act_all), n, at, column, end);
 }

@@ -115,7 +115,7 @@ FRNN_INLINE void F(for_units)(const frnn_gated_rows *g, int order, size_t gates,
 FRNN_INLINE void F(act_gates)(frnn_activation activation, const F(units) * u, int n, int vectors, const int first,
                               const int count, VEC *copies) {
     if (IN_PLACE(vectors)) {
-        REAL *volatile at[AT_ONCE];
+        void *volatile at[AT_ONCE];
         FRNN_ROLLED for (int e = 0; e < n; e++) at[e] = u[e].gates;
         F(act_rows)(activation, n, at, (size_t)first * PANEL, (size_t)(first + count) * PANEL);
         return;

@@ -7,7 +7,7 @@ FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, 
     REAL *at[AT_ONCE];
     size_t some[AT_ONCE];
     const size_t last = n % LANES, whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
-    if (whole_rows) F(act_rows)(activation, (int)whole_rows, (REAL *volatile *)c, column, whole);
+    if (whole_rows) F(act_rows)(activation, (int)whole_rows, (void *volatile *)c, column, whole);
     for (size_t r = 0; r < whole_rows && last; r += AT_ONCE) {
         EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
         F(act_vectors)(activation, AT_ONCE, a);

@@ -13,7 +13,7 @@ trap 'exit 1' HUP INT TERM
 flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
 
 # And those that only gcc for x86 knows.
-gcc="-mtune-ctrl=^inter_unit_moves_from_vec -mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
+of_gcc="-mtune-ctrl=^inter_unit_moves_from_vec -mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
 
 # Instruction sets that nothing here runs
 absent=
@@ -24,7 +24,7 @@ build() {
     program=$scratch/$1 compiler=$2
     shift 2
     # shellcheck disable=SC2086
-    if "$compiler" $gcc -x c -c /dev/null -o "$program.o" 2>/dev/null; then set -- "$@" $gcc; fi
+    if "$compiler" $of_gcc -x c -c /dev/null -o "$program.o" 2>/dev/null; then set -- "$@" $of_gcc; fi
     # shellcheck disable=SC2086
     for equations in naive naive_gated; do
         "$compiler" $flags -O3 -c "$tests/$equations.c" -I"$source" -o "$program.$equations.o"
