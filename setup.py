@@ -18,15 +18,16 @@ from setuptools.errors import CompileError
 CFLAGS = ["-std=gnu11", "-O2", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
 CFLAGS += ["-fno-asynchronous-unwind-tables"]  # no exception passes through; they were 3 % of the file
 
-# All that -O3 adds makes the file 40 kB larger. This much of it takes 4 % off few units, 10 with a mask; src_c/isa/avx2.c
-# needs the rest, too.
+# All that -O3 adds makes the file 40 kB larger. This much of it takes 4 % off few units, 10 with a mask.
+# src_c/isa/avx2.c needs the rest, too.
 LOOPS = ["-fsplit-loops", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
 
 # What gcc does to clear or copy a struct of a hundred bytes, `rep stos`, takes longer than a step of a few units. Other
 # compilers, and gcc for other processors, do not know these flags and do not need them.
 STRUCTS = [f"-m{what}-strategy=vector_loop:512:noalign,libcall:-1:noalign" for what in ("memset", "memcpy")]
 
-# Left to itself, gcc for x86 keeps pointers in vector registers, where they wait behind all multiply-adds that are on their way.
+# Left to itself, gcc for x86 keeps pointers in vector registers, where they wait behind all multiply-adds that are
+# on their way.
 POINTERS = ["-mtune-ctrl=^inter_unit_moves_from_vec"]
 
 
