@@ -1,7 +1,7 @@
 /* Matrix products: which tiles they are made of, in which order, and their activations. */
 
-/* Activates columns `column` .. `column + n - 1` of some rows: of AT_ONCE rows side by side the whole vectors where they are and the last
- * ones in copies, of the rows that are left over all vectors in one sequence of copies. */
+/* Activates columns `column` .. `column + n - 1` of some rows: of AT_ONCE rows side by side the whole vectors where they are and
+ * the last ones in copies, of the rows that are left over all vectors in one sequence of copies. */
 FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
