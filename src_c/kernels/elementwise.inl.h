@@ -31,9 +31,9 @@ FRNN_INLINE void F(act_all)(frnn_activation activation, int n, void *const volat
  * multiple of AT_ONCE; if it is none, the list has room for one. It is volatile, lest the compiler gather places and store them as
  * a vector, whose parts can be read only when all of it is in the cache. */
 FRNN_ONE_COPY void F(act_rows)(frnn_activation activation, int n, void *volatile *at, size_t column, size_t end) {
-    const int left = n % AT_ONCE, width = left > AT_ONCE / 2 ? AT_ONCE : 2;
+    const int left = n % AT_ONCE, width = left > AT_ONCE / 2 ? AT_ONCE : 2, whole = (n + width - 1) / width * width;
     assert(STORES_LINES || left == 0);
-    FRNN_ROLLED for (int i = n; i % width; i++) at[i] = at[n - 1];
+    FRNN_ROLLED for (int i = n; i < whole; i++) at[i] = at[n - 1];
     FRNN_FOR_ACTIVATION(activation, F(act_all), n, at, column, end);
 }
 
