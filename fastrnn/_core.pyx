@@ -34,7 +34,6 @@ cdef extern from *:
     #define FRNN_COMPILER "clang " __clang_version__
     #elif defined(__GNUC__)
     #define FRNN_COMPILER "gcc " __VERSION__
-    #pragma GCC optimize("O2") /* this file checks arguments: there is nothing to unroll */
     #else
     #define FRNN_COMPILER "unknown"
     #endif

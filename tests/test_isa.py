@@ -110,7 +110,7 @@ def test_sizes_beyond_a_block(cell, dtype, B, T, I, H):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(("B", "I", "H"), [(64, 3, 8), (17, 20, 70), (40, 3, 66), (3, 500, 5)])
+@pytest.mark.parametrize(("B", "I", "H"), [(64, 3, 8), (17, 20, 70), (40, 3, 66), (3, 500, 5), (16, 40, 130)])
 def test_more_than_two_chunks_of_time(cell, dtype, masked, B, I, H):
     """Whatever is kept from one chunk to the next is kept right."""
     weights = random_weights(np.random.default_rng(0), I, H, True, dtype, cell)

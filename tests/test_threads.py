@@ -13,8 +13,9 @@ from cells import SIMPLE_RNN
 import fastrnn
 
 # (B, T, I, H): many rows and few, so that both ways of splitting the work are taken. Rows a multiple of 4096 bytes
-# apart, as the first ones are, are moved unless there are too many threads. Of the last ones, members share the packing
-# of the weights, too.
+# apart, as the first ones are, are moved unless there are too many threads. With 640 units members share the packing of
+# the weights, too. Gradients of at most 131,072 elements are summed in halves of 16 rows and more: those of the
+# last but one are, whatever the cell, and those of the last one are not.
 SHAPES = [
     (24, 16, 64, 64),
     (64, 10, 32, 64),
@@ -25,6 +26,8 @@ SHAPES = [
     (33, 5, 3, 17),
     (256, 4, 8, 8),
     (2, 2, 800, 640),
+    (20, 6, 60, 130),
+    (20, 3, 200, 390),
 ]
 
 

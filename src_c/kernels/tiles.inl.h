@@ -57,29 +57,39 @@ static void F(ask_for_rows)(frnn_ahead *ahead) {
     (((vectors) == VECTORS && (rows) > ROWS / 2) \
      || (F(PAIR_BYTES) > 0 && (rows) >= F(ROWS_2X) - 1 && (vectors) == 2 * VECTORS))
 
-/* A vector of a tile in a row of b. */
+/* Vectors of a tile's row of b that are in registers. A pair's last one is not: its multiply-adds read it. Two such vectors would be
+ * too many loads. */
+#define LOADED(rows, vectors) (IS_OF_PAIR(rows, vectors) ? (vectors) - 1 : (vectors))
+
+/* A vector of a tile's row of b. */
 FRNN_INLINE const REAL *F(tile_b)(const REAL *b, const int v, size_t panel_size) {
     return b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES;
+}
+
+FRNN_INLINE void F(tile_load_b)(const int rows, const int vectors, const REAL *b, size_t panel_size, VEC *w) {
+    const int loaded = LOADED(rows, vectors);
+    FRNN_UNROLL
+    for (int v = 0; v < loaded; v++) w[v] = V(load)(F(tile_b)(b, v, panel_size));
+}
+
+/* acc += a b for one k of one row, with the row of b whose vectors are in w. */
+FRNN_INLINE void F(row_add)(const int rows, const int vectors, VEC *acc, const REAL *a, const VEC *w, const REAL *b,
+                            size_t panel_size) {
+    const int loaded = LOADED(rows, vectors);
+    const VEC s = V(set1)(*a);
+    FRNN_UNROLL
+    for (int v = 0; v < loaded; v++)
+        acc[v] = rows > 2 ? V(add)(acc[v], s, w[v]) : V(fma)(s, w[v], acc[v]); /* which may read w itself */
+    if (loaded < vectors) acc[loaded] = V(add_at)(acc[loaded], s, F(tile_b)(b, loaded, panel_size));
 }
 
 /* acc += a b for one k. */
 FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
                              const REAL *const *a, size_t k, const REAL *b, size_t panel_size, uintptr_t next) {
     VEC w[FRNN_MOST_VECTORS];
-    /* A pair's last vector has no register: its multiply-adds read it. Two such vectors would be too many loads. */
-    const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
-    const REAL *const last = F(tile_b)(b, vectors - 1, panel_size);
+    F(tile_load_b)(rows, vectors, b, panel_size, w);
     FRNN_UNROLL
-    for (int v = 0; v < loaded; v++) w[v] = V(load)(F(tile_b)(b, v, panel_size));
-    FRNN_UNROLL
-    for (int r = 0; r < rows; r++) {
-        const VEC s = V(set1)(a[r][k]);
-        FRNN_UNROLL
-        for (int v = 0; v < loaded; v++)
-            acc[r][v] =
-                rows > 2 ? V(add)(acc[r][v], s, w[v]) : V(fma)(s, w[v], acc[r][v]); /* which may read w itself */
-        if (loaded < vectors) acc[r][loaded] = V(add_at)(acc[r][loaded], s, last);
-    }
+    for (int r = 0; r < rows; r++) F(row_add)(rows, vectors, acc[r], a[r] + k, w, b, panel_size);
     FRNN_UNROLL
     for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE) __builtin_prefetch((const char *)next + i);
 }
@@ -158,27 +168,18 @@ FRNN_INLINE void F(tile_stagger)(const int rows, const int vectors, const frnn_p
                                  VEC (*acc)[FRNN_MOST_VECTORS], const REAL *const *a, size_t k, const REAL *b,
                                  size_t panel_size) {
     const size_t end = F(tile_end)(vectors, g, column);
-    const int loaded = IS_OF_PAIR(rows, vectors) ? vectors - 1 : vectors;
     const int at_once = vectors < 4 ? 4 / vectors : 1; /* rows: as many sums as multiply-adds take to be done */
     VEC w[F(STAGGERED)][FRNN_MOST_VECTORS];
     FRNN_UNROLL
-    for (int v = 0; v < loaded; v++) {
-        FRNN_UNROLL
-        for (int i = 0; i < F(STAGGERED); i++) w[i][v] = V(load)(F(tile_b)(b + i * (int)PANEL, v, panel_size));
-    }
+    for (int i = 0; i < F(STAGGERED); i++) F(tile_load_b)(rows, vectors, b + i * (int)PANEL, panel_size, w[i]);
     FRNN_UNROLL
     for (int first = 0; first < rows; first += at_once) {
         const int last = first + at_once < rows ? first + at_once : rows;
         FRNN_UNROLL
         for (int i = 0; i < F(STAGGERED); i++) {
             FRNN_UNROLL
-            for (int r = first; r < last; r++) {
-                const VEC s = V(set1)(a[r][k + (size_t)i]);
-                FRNN_UNROLL
-                for (int v = 0; v < loaded; v++) acc[r][v] = V(add)(acc[r][v], s, w[i][v]);
-                if (loaded < vectors)
-                    acc[r][loaded] = V(add_at)(acc[r][loaded], s, F(tile_b)(b + i * (int)PANEL, loaded, panel_size));
-            }
+            for (int r = first; r < last; r++)
+                F(row_add)(rows, vectors, acc[r], a[r] + k + i, w[i], b + i * (int)PANEL, panel_size);
         }
         FRNN_UNROLL
         for (int r = first; r < last; r++) {
@@ -214,9 +215,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
         const size_t K = t == last ? t->K - staggered : t->K, panel_size = frnn_apart(t) * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size;
         FRNN_UNROLL
-        for (int r = 0; r < rows; r++) {
-            a[r] = t->a[row + r];
-        }
+        for (int r = 0; r < rows; r++) a[r] = t->a[row + r];
         if (asks && next) F(tile_sum)(rows, vectors, 1, acc, a, K, b, panel_size, next, step);
         else F(tile_sum)(rows, vectors, 0, acc, a, K, b, panel_size, 0, 0);
         if (t < last || !staggered) continue;

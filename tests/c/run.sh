@@ -12,7 +12,9 @@ trap 'exit 1' HUP INT TERM
 # The flags of setup.py, and warnings as errors. Files for other processors are empty, which -Wpedantic would refuse.
 flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
 
-# And those that only gcc for x86 knows.
+# And those that only gcc knows,
+loops="-fsplit-loops -ftree-vectorize -fvect-cost-model=dynamic"
+# or gcc for x86
 of_gcc="-mtune-ctrl=^inter_unit_moves_from_vec -mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
 
 # Instruction sets that nothing here runs
@@ -66,7 +68,9 @@ for compiler in "$cc" gcc clang; do
     case "${versions:-}" in *"|$version|"*) continue ;; esac
     versions="${versions:-}|$version|"
     section "$compiler"
-    build native "$compiler" -O3 -g0
+    # shellcheck disable=SC2086
+    if "$compiler" -Werror $loops -x c -c /dev/null -o "$scratch/loops.o" 2>/dev/null; then set -- $loops; else set --; fi
+    build native "$compiler" -O2 "$@" -g0
     passes "$scratch/native"
     mv "$scratch/log" "$scratch/native.log"
 done

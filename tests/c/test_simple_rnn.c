@@ -100,7 +100,7 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
     for (size_t i = 0; i < (effort == FULL ? 2 * MASK_KINDS : MASK_KINDS); i++) {
         const size_t T = 3 * kernels->aside + random_below(30), I = 1 + random_below(i % 3 ? 40 : 400);
         options o = random_options(1, T, I, 4 * P + 33 + random_below(P));
-        o.I = I, o.V = 0, o.dx = 1, o.mask = (mask_kind)(i % MASK_KINDS);
+        o.I = I, o.V = 0, o.dx |= i < MASK_KINDS, o.mask = (mask_kind)(i % MASK_KINDS);
         if (o.activation == FRNN_LINEAR) o.activation = FRNN_TANH;
         guard_at_end((int)(i / 2 % 2));
         check_call(kernels, &o, 1);
