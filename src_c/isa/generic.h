@@ -22,7 +22,7 @@
  *   v_leave()                  no vector is needed any more, where the processor wants to know
  * and for the tiles
  *   ROWS_T, VECTORS_T          rows and vectors of the register tile
- *   ROWS_0X_T                  rows of one with a single vector, not fewer
+ *   ROWS_0X_T                  rows of one with a single vector
  *   ROWS_2X_T, ROWS_4X_T       up to so many rows, a tile is twice or four times as wide
  *   PAIR_BYTES_T               and with more rows, too, if two panels have so many bytes at most; 0: never
  *   ASIDE_ROWS_T               rows of a product that is computed aside, 0: there is none; a multiple of
@@ -32,7 +32,12 @@
  *   FREE_MASKS_T               whether loads and stores of some elements cost no more than of all
  *   STRIP_T                    tiles of outer products that are packed together
  * and for the activations AT_ONCE_T, vectors that go through them side by side. Vectors support + - * /
- * as C expressions. */
+ * as C expressions.
+ *
+ * Where a processor may take half the time for half a vector, FRNN_HALVES is 1, and for f32h and f64h, v_T of half a vector,
+ * there is what tiles need of the above, and
+ *   v_join(a, b)               the vector of two halves
+ *   v_low(a), v_high(a)        the halves of a vector */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
 

@@ -1,14 +1,5 @@
 /* Kernels that go over vectors element by element. */
 
-FRNN_INLINE VEC F(load_some)(const REAL *p, size_t n) { return n == LANES ? V(load)(p) : V(load_n)(p, n); }
-
-FRNN_INLINE void F(store_some)(REAL *p, VEC a, size_t n) {
-    if (n == LANES) V(store)(p, a);
-    else V(store_n)(p, a, n);
-}
-
-FRNN_INLINE size_t F(lanes_left)(size_t n, size_t i) { return n - i < LANES ? n - i : LANES; }
-
 /* Vectors side by side, from one column of theirs to another. */
 FRNN_INLINE void F(act_columns)(const int count, frnn_activation activation, void *const volatile *at, size_t column,
                                 size_t end) {

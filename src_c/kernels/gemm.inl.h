@@ -1,5 +1,25 @@
 /* Matrix products: which tiles they are made of, in which order, and their activations. */
 
+#if FRNN_HALVES
+/* Activates the last columns, half a vector or less, of pairs of rows, and says of how many rows. */
+static size_t F(activate_halves)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+    VEC a[AT_ONCE];
+    size_t r = 0;
+    for (; r + 2 * AT_ONCE <= rows; r += 2 * AT_ONCE) {
+        REAL *const *at = (REAL *const *)c + r;
+        FRNN_ROLLED for (int i = 0; i < AT_ONCE; i++, at += 2) a[i] =
+            V(join)(HALF(load_some)(at[0] + column, n), HALF(load_some)(at[1] + column, n));
+        F(act_vectors)(activation, AT_ONCE, a);
+        at = (REAL *const *)c + r;
+        FRNN_ROLLED for (int i = 0; i < AT_ONCE; i++, at += 2) {
+            HALF(store_some)(at[0] + column, V(low)(a[i]), n);
+            HALF(store_some)(at[1] + column, V(high)(a[i]), n);
+        }
+    }
+    return r;
+}
+#endif
+
 /* Activates columns `column` .. `column + n - 1` of some rows: of AT_ONCE rows side by side the whole vectors where they are and
  * the last ones in copies, of the rows that are left over all vectors in one sequence of copies. */
 FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
@@ -8,10 +28,16 @@ FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, 
     size_t some[AT_ONCE];
     const size_t last = n % LANES, whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
     if (whole_rows) F(act_rows)(activation, (int)whole_rows, (void *volatile *)c, column, whole);
-    for (size_t r = 0; r < whole_rows && last; r += AT_ONCE) {
-        EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
-        F(act_vectors)(activation, AT_ONCE, a);
-        EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
+    if (last) {
+        size_t r = 0;
+#if FRNN_HALVES
+        if (last <= LANES / 2) r = F(activate_halves)(activation, c, whole_rows, whole, last);
+#endif
+        for (; r < whole_rows; r += AT_ONCE) {
+            EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
+            F(act_vectors)(activation, AT_ONCE, a);
+            EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
+        }
     }
     for (size_t r = whole_rows, v = 0; r < rows;) {
         int count = 0;
@@ -37,28 +63,57 @@ FRNN_INLINE int F(has_pairs)(const frnn_product *g) {
     return K > FRNN_LEAST_PAIR_K && K <= F(PAIR_K);
 }
 
-/* All rows of a tile's panels. */
-FRNN_INLINE void F(tiles)(const frnn_product *g, size_t panel, size_t width) {
-    const size_t left = g->N - panel * PANEL;
-    /* As few tiles as possible, of heights that differ by one at most: no small tile is left over. */
-    const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
+/* All rows of some tiles one below the other. As few as possible, of heights that differ by one at most: no small tile is left over. */
+FRNN_INLINE void F(pile)(const frnn_product *g, size_t panel, size_t width, size_t most, int may_ask,
+                         F(tile_function) * tile) {
     const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
     const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
     const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
-    F(tile_function) *tile = left <= LANES ? F(tiles_x0)
-                             : width == 4  ? F(tiles_x4)
-                             : width == 2  ? F(tiles_x2)
-                                           : F(tiles_x1);
     for (size_t i = 0, row = 0; i < tiles; i++) {
         const size_t rows = height + (i < higher);
         uintptr_t next[2] = {0, 0};
         size_t step = 0;
-        if (left > LANES && MAY_ASK(rows, width * VECTORS) && (i + 2 >= tiles || g->ahead))
+        if (may_ask && MAY_ASK(rows, width * VECTORS) && (i + 2 >= tiles || g->ahead))
             step = F(list_requests)(g, panel, width, i, tiles, next);
         tile[rows](g, row, panel, next[0], next[1], step);
         if (g->ahead) F(ask_for_rows)(g->ahead);
         row += rows;
     }
+}
+
+/* Rows from which on half vectors pay. */
+#if FRNN_HALVES
+#define HALVED_ROWS HALF(LEAST_ROWS)
+#else
+#define HALVED_ROWS SIZE_MAX
+#endif
+
+/* Lanes of a tile's last vector that must not be idle, because something narrower would do. */
+FRNN_INLINE size_t F(idle_lanes)(const frnn_product *g) { return g->rows < HALVED_ROWS ? LANES : LANES / 2; }
+
+#if FRNN_HALVES
+/* The last panel, whose last vector is half one or less. */
+static __attribute__((noinline)) void F(tiles_and_halves)(const frnn_product *g, size_t panel) {
+    if (g->N - panel * PANEL > LANES) F(pile)(g, panel, 1, F(ROWS_0X), 0, F(tiles_x0));
+    F(pile)(g, panel, 1, HALF(MOST_ROWS), 0, HALF(tiles_x0));
+}
+#endif
+
+/* All rows of a tile's panels. */
+FRNN_INLINE void F(tiles)(const frnn_product *g, size_t panel, size_t width) {
+    const size_t left = g->N - panel * PANEL;
+#if FRNN_HALVES
+    if (left < PANEL && left % LANES && left % LANES + F(idle_lanes)(g) <= LANES) {
+        F(tiles_and_halves)(g, panel);
+        return;
+    }
+#endif
+    const size_t most = left <= LANES ? F(ROWS_0X) : width > 1 ? F(ROWS_2X) : ROWS;
+    F(tile_function) *tile = left <= LANES ? F(tiles_x0)
+                             : width == 4  ? F(tiles_x4)
+                             : width == 2  ? F(tiles_x2)
+                                           : F(tiles_x1);
+    F(pile)(g, panel, width, most, left > LANES, tile);
 }
 
 /* Panel by panel: each comes from its cache once for all rows. */
@@ -71,7 +126,7 @@ static void F(panels)(const frnn_product *g) {
         const int has_aside = F(has_aside)(g);
         if (has_aside && width > F(ASIDE_WIDTH)) width = F(ASIDE_WIDTH);
         /* Every vector of a tile but the last must be whole. */
-        while (width > g->last - panel || (width > 1 && left + LANES <= width * PANEL)) width /= 2;
+        while (width > g->last - panel || (width > 1 && left + F(idle_lanes)(g) <= width * PANEL)) width /= 2;
         if (has_aside && width == F(ASIDE_WIDTH)) F(tile_with_aside)(g, panel);
         else F(tiles)(g, panel, width);
         if (g->activation == FRNN_LINEAR) continue;

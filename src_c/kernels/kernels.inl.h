@@ -33,7 +33,24 @@
 #define FRNN_UP_TO_13(X, p) FRNN_UP_TO_12(X, p) X(13, p)
 #define FRNN_UP_TO_14(X, p) FRNN_UP_TO_13(X, p) X(14, p)
 
+/* Of the element type at hand, TYPE */
+#define V(word) FRNN_JOIN(FRNN_JOIN(v_, word), FRNN_JOIN(_, TYPE)) /* a word of the vocabulary: V(fma) is v_fma_f32 */
+#define F(name) FRNN_JOIN(name, FRNN_JOIN(_, TYPE))                /* a name of ours: F(tile) is tile_f32 */
+#define HALF(name) FRNN_JOIN(F(name), h)                           /* what half vectors have by that name */
+#define VEC FRNN_JOIN(v_, TYPE)
+#define LANES F(LANES)
+#define VECTORS F(VECTORS)
+#define ROWS F(ROWS)
+#define AT_ONCE F(AT_ONCE)
+#define PANEL ((size_t)VECTORS * LANES)
+#define STORES_LINES (sizeof(VEC) == FRNN_LINE) /* with one vector: a Zen 4 takes two cycles for that */
+
 #define REAL float
+#if FRNN_HALVES
+#define TYPE f32h
+#include "kernels/halves.inl.h"
+#undef TYPE
+#endif
 #define TYPE f32
 #define DTYPE FRNN_F32
 #include "kernels/table.inl.h"
@@ -42,6 +59,11 @@
 #undef DTYPE
 
 #define REAL double
+#if FRNN_HALVES
+#define TYPE f64h
+#include "kernels/halves.inl.h"
+#undef TYPE
+#endif
 #define TYPE f64
 #define DTYPE FRNN_F64
 #include "kernels/table.inl.h"

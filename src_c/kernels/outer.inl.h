@@ -1,115 +1,11 @@
-/* Sums of outer products on register tiles, for the gradients of weights.
- *
- * As in a product, a tile of c stays in registers: per outer product, load the vectors of b, broadcast the elements of a,
- * multiply and add. Here a and b may be packed or lie in rows anywhere. */
+/* Sums of outer products, for the gradients of weights. */
 
-/* Heights of tiles, so that few rows do not pay for many. */
-enum { F(ROWS_HIGH) = ROWS, F(ROWS_MIDDLE) = ROWS * 2 / 3, F(ROWS_LOW) = (ROWS + 2) / 3 };
-
-/* acc += the nth outer product. */
-FRNN_INLINE void F(outer_add)(const int rows, const int vectors, const int a_in_rows, const int b_in_rows,
-                              VEC (*acc)[VECTORS], const frnn_outer *g, size_t n) {
-    REAL *const tile = g->a, *const to = g->keep ? tile : NULL;
-    const size_t last = g->columns - (size_t)(vectors - 1) * LANES; /* elements of the last vector */
-    const REAL *a = a_in_rows ? (const REAL *)g->a_rows[n] + g->a_column : tile + n * ROWS;
-    const REAL *b = b_in_rows ? (const REAL *)g->b_rows[n] + g->b_column : (const REAL *)g->b + n * PANEL;
-    VEC w[VECTORS];
-    FRNN_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        const int whole = !b_in_rows || v < vectors - 1;
-        w[v] = whole ? V(load)(b + v * LANES) : F(load_some)(b + v * LANES, last < LANES ? last : LANES);
-    }
-    FRNN_UNROLL
-    for (int r = 0; r < rows; r++) {
-        const VEC s = V(set1)(a[r]);
-        FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) acc[r][v] = V(fma)(s, w[v], acc[r][v]);
-    }
-    /* What the next tile of the same rows needs may have to come from memory. */
-    if (a_in_rows) {
-        __builtin_prefetch(a + 2 * rows);
-        if (to) memcpy(to + n * ROWS, a, (size_t)rows * sizeof(REAL));
-    }
-    if (b_in_rows) {
-        FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) __builtin_prefetch(b + PANEL + v * LANES);
-    }
-}
-
-FRNN_INLINE void F(outer_tile)(const int rows, const int vectors, const int a_in_rows, const int b_in_rows,
-                               const frnn_outer *g) {
-    VEC acc[ROWS][VECTORS];
-    const size_t last = g->columns - (size_t)(vectors - 1) * LANES; /* elements of the last vector */
-    if (!g->fresh) /* c, which is wanted at the end, comes from far away */
-        for (size_t r = 0; r < g->rows; r++)
-            for (size_t i = 0; i < g->columns; i += FRNN_LINE / sizeof(REAL))
-                __builtin_prefetch((const REAL *)g->c + r * g->stride + i, 1);
-    FRNN_UNROLL
-    for (int r = 0; r < rows; r++) {
-        FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) acc[r][v] = V(set1)(0);
-    }
-    /* What most of the work goes through takes four at a time: fewer jumps. */
-    const int four = rows == ROWS && vectors == VECTORS && !a_in_rows && !b_in_rows;
-    size_t n = 0;
-    for (; four && n + 4 <= g->n; n += 4) {
-        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n);
-        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 1);
-        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 2);
-        F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n + 3);
-    }
-    for (; n < g->n; n++) F(outer_add)(rows, vectors, a_in_rows, b_in_rows, acc, g, n);
-    if (rows == ROWS && vectors == VECTORS && !b_in_rows && g->rows == ROWS && last == LANES) {
-        const size_t stride = g->stride;
-        REAL *c = g->c; /* the usual case, in 60 cycles less */
-        if (!g->fresh) {
-            FRNN_UNROLL
-            for (int r = 0; r < rows; r++) {
-                FRNN_UNROLL
-                for (int v = 0; v < vectors; v++) acc[r][v] = acc[r][v] + V(load)(c + (size_t)r * stride + v * LANES);
-            }
-        }
-        FRNN_UNROLL
-        for (int r = 0; r < rows; r++, c += stride) {
-            FRNN_UNROLL
-            for (int v = 0; v < vectors; v++) V(store)(c + v * LANES, acc[r][v]);
-        }
-        return;
-    }
-    VEC sums[ROWS][VECTORS]; /* in memory: unrolled, all that follows would be most of the function */
-    FRNN_UNROLL
-    for (int r = 0; r < rows; r++) {
-        FRNN_UNROLL
-        for (int v = 0; v < vectors; v++) sums[r][v] = acc[r][v];
-    }
-    FRNN_ROLLED for (size_t r = 0; r < g->rows; r++) {
-        REAL *c = (REAL *)g->c + r * g->stride;
-        FRNN_ROLLED for (int v = 0; v < vectors; v++) {
-            const size_t some = F(lanes_left)(g->columns, v * LANES);
-            VEC sum = sums[r][v];
-            if (!g->fresh) sum = sum + F(load_some)(c + v * LANES, some);
-            F(store_some)(c + v * LANES, sum, some);
-        }
-    }
-}
-
-/* One function a shape: where a and b are, and the height and width of the tile. */
-#define FRNN_OUTER(name, a_in_rows, b_in_rows, height, vectors) \
-    static __attribute__((noinline)) void F(outer_##name##_##height)(const frnn_outer *g) { \
-        F(outer_tile)(F(height), vectors, a_in_rows, b_in_rows, g); \
-    }
-#define FRNN_OUTERS(name, a_in_rows, b_in_rows, vectors) \
-    FRNN_OUTER(name, a_in_rows, b_in_rows, ROWS_HIGH, vectors) \
-    FRNN_OUTER(name, a_in_rows, b_in_rows, ROWS_MIDDLE, vectors) \
-    FRNN_OUTER(name, a_in_rows, b_in_rows, ROWS_LOW, vectors)
 FRNN_OUTERS(packed, 0, 0, VECTORS)
 FRNN_OUTERS(packed_narrow, 0, 0, 1)
 FRNN_OUTERS(a_in_rows, 1, 0, VECTORS)
 FRNN_OUTERS(a_in_rows_narrow, 1, 0, 1)
 FRNN_OUTERS(b_in_rows, 0, 1, VECTORS)
 FRNN_OUTERS(b_in_rows_narrow, 0, 1, 1)
-#undef FRNN_OUTER
-#undef FRNN_OUTERS
 
 /* Several tiles at a time, for a line of memory holds parts of more than one. What a vector stores beyond a row of a tile is
  * written over by the next row, and after the last one there is room for it. */
@@ -155,7 +51,21 @@ static void F(outer)(const frnn_outer *g) {
     /* The functions go over whole heights of a, and read it and b from rows not both at once. */
     const int pack = g->a_rows && (g->b_rows || g->rows != heights[height]);
     if (pack) F(pack_tile)(g->n, g->a_rows, g->a_column, g->rows, g->a);
-    functions[g->b_rows ? 2 : g->a_rows && !pack ? 1 : 0][narrow][height](g);
+    const int from = g->b_rows ? 2 : g->a_rows && !pack ? 1 : 0;
+#if FRNN_HALVES
+    const size_t whole = g->columns / LANES * LANES, left = g->columns - whole;
+    if (from < 2 && height < 2 && left > 0 && left <= LANES / 2) {
+        frnn_outer some = *g;
+        some.columns = whole;
+        if (whole) functions[from][1][height](&some);
+        some.columns = left;
+        some.b = (const REAL *)g->b + whole;
+        some.c = (REAL *)g->c + whole;
+        HALF(outers)[from][height](&some);
+        return;
+    }
+#endif
+    functions[from][narrow][height](g);
 }
 
 FRNN_INLINE void F(outer_rows_of)(const int n, const frnn_outer *g) {

@@ -1,22 +1,15 @@
 /* The kernels for one element type, and their table. */
-#define V(word) FRNN_JOIN(FRNN_JOIN(v_, word), FRNN_JOIN(_, TYPE)) /* a word of the vocabulary: V(fma) is v_fma_f32 */
-#define F(name) FRNN_JOIN(name, FRNN_JOIN(_, TYPE))                /* a name of ours: F(tile) is tile_f32 */
-#define VEC FRNN_JOIN(v_, TYPE)
-#define LANES F(LANES)
-#define VECTORS F(VECTORS)
-#define ROWS F(ROWS)
-#define AT_ONCE F(AT_ONCE)
-#define PANEL ((size_t)VECTORS * LANES)
-#define STORES_LINES (sizeof(VEC) == FRNN_LINE) /* with one vector: a Zen 4 takes two cycles for that */
-
 #include "kernels/activations.inl.h"
+#include "kernels/lanes.inl.h"
 #include "kernels/elementwise.inl.h"
 #include "kernels/interleaved.inl.h"
 
+#include "kernels/tile.inl.h"
 #include "kernels/tiles.inl.h"
 
 #include "kernels/aside.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/outer_tile.inl.h"
 #include "kernels/outer.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/peak.inl.h"
@@ -68,21 +61,3 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .adam = F(adam),
     .multiply_adds = F(multiply_adds),
 };
-
-#undef V
-#undef F
-#undef VEC
-#undef LANES
-#undef VECTORS
-#undef ROWS
-#undef AT_ONCE
-#undef PANEL
-#undef STORES_LINES
-#undef EACH
-#undef EACH_OF
-#undef EACH_UNIT
-#undef GATE
-#undef IN
-#undef SET_GATE
-#undef OUT_DZ
-#undef OUT
