@@ -36,14 +36,19 @@ size_t frnn_interleaved_elements(const frnn_kernels *k, size_t K, size_t N, frnn
     return frnn_times(l, K / rows + (K % rows != 0), group_elements(k, N));
 }
 
+/* With the size of an element a constant, which makes its copy a single instruction. */
+static inline __attribute__((always_inline)) void interleave(size_t size, size_t K, size_t N, size_t rows, size_t group,
+                                                             const char *from, char *to) {
+    for (size_t i = 0; i < K; i++, to += i % rows ? size : group - (rows - 1) * size) {
+        if (i % rows == 0) memset(to, 0, group);
+        for (size_t n = 0; n < N; n++, from += size) memcpy(to + n * rows * size, from, size);
+    }
+}
+
 void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed) {
     const size_t rows = frnn_interleaved(k, N), group = group_elements(k, N) * k->size;
-    const char *from = w;
-    for (size_t i = 0; i < K; i++) {
-        char *const first = (char *)packed + i / rows * group, *to = first + i % rows * k->size;
-        if (i % rows == 0) memset(first, 0, group);
-        for (size_t n = 0; n < N; n++, from += k->size, to += rows * k->size) memcpy(to, from, k->size);
-    }
+    if (k->size == 4) interleave(4, K, N, rows, group, w, packed);
+    else interleave(8, K, N, rows, group, w, packed);
 }
 
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
