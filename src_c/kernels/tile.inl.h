@@ -53,7 +53,8 @@ FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, 
     FRNN_UNROLL
     for (int r = 0; r < rows; r++) F(row_add)(rows, vectors, acc[r], a[r] + k, w, b, panel_size);
     FRNN_UNROLL
-    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE) __builtin_prefetch((const char *)next + i);
+    for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE)
+        __builtin_prefetch((const char *)next + i, 0, 4 - F(ASKED_CACHE));
 }
 
 /* acc += a b. The tiles that do most of the work may take four k between two jumps. */
