@@ -8,6 +8,9 @@
 /* Steps of a chunk that may as well be up to half as many more. */
 enum { LONG_CHUNK = 16 };
 
+/* Multiply-adds of a chunk's projection that are worth two barriers. */
+static const double HELPED_WORK = 500e3;
+
 /* Of a second-level cache; and rows that are worth a way through the weights of their own. */
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
@@ -62,7 +65,16 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     return f;
 }
 
-size_t frnn_row_blocks(const frnn_forward *f, frnn_share share) {
+/* Whether the members that have no rows help to project those of the others: a chunk must be worth the wait for each other. */
+static int is_helped(const frnn_forward *f, const frnn_team *team, frnn_share share) {
+    const frnn_plan *plan = f->plan;
+    const double tokens = (double)frnn_least(f->chunk, plan->T) * (double)plan->B;
+    return frnn_team_size(team) > plan->B && !share.together && !f->aside && !f->tape->table
+           && tokens * (double)plan->I * (double)f->gates * (double)plan->H >= HELPED_WORK;
+}
+
+size_t frnn_row_blocks(const frnn_forward *f, const frnn_team *team, frnn_share share) {
+    if (is_helped(f, team, share)) return 1;
     /* Rows that are a large power of two apart meet in the same few places of a cache. */
     const size_t stride = (size_t)f->y.batch, meeting = stride & (~stride + 1);
     const size_t most = frnn_most(LEAST_ROWS, CACHE_BYTES / frnn_most(meeting, CACHE_BYTES / FRNN_MOST_ROWS));
@@ -149,6 +161,15 @@ int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_ran
         for (size_t i = 0; i < n; i++) s->outputs[i] += columns * k->size;
     }
     return 0;
+}
+
+/* The same for a member's part of the steps and all rows of the batch, then waits for the others. */
+static int project_part(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s) {
+    const frnn_range part = frnn_part(steps.last - steps.first, frnn_team_size(team), member);
+    frnn_step mine = *s;
+    mine.share.rows = (frnn_range){0, f->plan->B};
+    return frnn_project(f, team, member, (frnn_range){steps.first + part.first, steps.first + part.last}, &mine)
+           || frnn_barrier(team);
 }
 
 /* Puts the projection of the chunk aside that begins with this step. It may have fewer tokens, if it is the last one or masked; but
@@ -262,11 +283,14 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
                    .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
     frnn_work_aside aside;
+    const int helped = is_helped(f, team, share);
     const size_t chunk = fused && tape->y ? plan->T : f->chunk; /* there is nothing to project or to save */
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {
         steps.last = frnn_least(steps.first + chunk, plan->T);
-        if (s.aside) {
+        if (helped) {
+            if (project_part(f, team, member, steps, &s)) return 1;
+        } else if (s.aside) {
             if (frnn_finish_aside(team, member, plan->kernels, &aside)) return 1;
         } else if (!fused && tape->table) look_up(f, steps, &s);
         else if (!fused && frnn_project(f, team, member, steps, &s)) return 1;
@@ -276,7 +300,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             seats = frnn_take_seats(&f->seats, member, share.rows, steps, 0);
             begin_seats(f, &s, &seats);
         }
-        for (; tape->mask ? s.n > 0 : s.step < steps.last; s.step++) {
+        for (; rows && (tape->mask ? s.n > 0 : s.step < steps.last); s.step++) {
             if (!tape->mask) list_all(f, &s, frnn_x_at(plan, tape, first, s.step), frnn_at(&f->y, first, s.step));
             if (fused && tape->table) list_table(f, &s);
             move_apart(plan, &share, s.n, plan->H, f->h_apart, first, (const char **)s.h);
@@ -289,6 +313,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
             }
             if (tape->mask) go_on(f, &s, &seats);
         }
+        if (helped && frnn_barrier(team)) return 1; /* which is projected to the same places */
         if (tape->y) continue;
         /* The next chunk uses the same memory. */
         for (size_t i = 0; i < rows; i++) {

@@ -70,8 +70,8 @@ static inline void frnn_list_rows(const frnn_forward *f, const frnn_step *s, frn
     frnn_list(&place, s->n, s->rows, f->tape->mask ? s->steps : NULL, s->share.rows.first, s->step, list);
 }
 
-/* A member's rows go through time in so many blocks, one after the other. */
-size_t frnn_row_blocks(const frnn_forward *f, frnn_share share);
+/* A member's rows go through time in so many blocks, one after the other; if it has none, but helps the others, in one. */
+size_t frnn_row_blocks(const frnn_forward *f, const frnn_team *team, frnn_share share);
 
 static inline frnn_share frnn_row_block(frnn_share share, size_t blocks, size_t i) {
     const frnn_range block = frnn_part(share.rows.last - share.rows.first, blocks, i);

@@ -340,7 +340,7 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const frnn_plan *plan = f->common.plan;
     const frnn_share share =
         frnn_share_of(plan, f->cell->gates, frnn_team_size(team), member, !f->common.tape->dropout);
-    const size_t blocks = f->few.group ? 0 : frnn_row_blocks(&f->common, share);
+    const size_t blocks = f->few.group ? 0 : frnn_row_blocks(&f->common, team, share);
     if (f->few.group) frnn_few_forward(f, team, member);
     for (size_t i = 0; i < blocks; i++)
         if (forward_rows(f, team, member, frnn_row_block(share, blocks, i))) return;

@@ -156,7 +156,7 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const forward *f = job;
     const frnn_plan *plan = f->common.plan;
     const frnn_share all = frnn_share_of(plan, 1, frnn_team_size(team), member, !f->common.tape->dropout);
-    const size_t blocks = frnn_row_blocks(&f->common, all);
+    const size_t blocks = frnn_row_blocks(&f->common, team, all);
     for (size_t i = 0; i < blocks; i++) {
         const frnn_share share = frnn_row_block(all, blocks, i);
         const int fused = f->common.tape->table || is_fused(plan, share);

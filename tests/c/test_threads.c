@@ -134,6 +134,11 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
     check_call(kernels, &o, 3);
     o.I = 0, o.V = 4;
     check_call(kernels, &o, 3);
+    /* One row and many inputs: who has no row helps to project. */
+    o = (options){.B = 1, .T = 45, .I = 600, .H = 20, .activation = FRNN_TANH, .bias = 1, .dy = 1, .dx = 1};
+    check_call(kernels, &o, 3);
+    o.mask = RANDOM;
+    check_call(kernels, &o, 3);
     if (effort == FULL) {
         o = (options){.B = 1, .T = 30, .I = 7, .H = 261, .activation = FRNN_SIGMOID, .bias = 1, .h0 = 1, .dh_last = 1};
         o.y_at = (placement){.time_major = 1, .row_pad = 3};
