@@ -13,7 +13,7 @@ trap 'exit 1' HUP INT TERM
 flags="-std=gnu11 -ffp-contract=off -fno-math-errno -fvisibility=hidden -pthread -Wall -Wextra -Werror"
 
 # And those that only gcc knows,
-loops="-fsplit-loops -ftree-vectorize -fvect-cost-model=dynamic"
+loops="-fsplit-loops -ftree-vectorize -fvect-cost-model=dynamic -fno-align-jumps"
 # or gcc for x86
 of_gcc="-mtune-ctrl=^inter_unit_moves_from_vec -mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign -mmemcpy-strategy=vector_loop:512:noalign,libcall:-1:noalign"
 
