@@ -10,7 +10,7 @@
  * between two jumps, and where the nearest cache holds a pair of panels, tiles of half the rows and twice the columns, which
  * take a tenth fewer instructions for the same work. */
 
-#define FRNN_MOST_ROWS (ROWS > F(ROWS_0X) ? ROWS : F(ROWS_0X))
+#define FRNN_TILE_ROWS (ROWS > F(ROWS_0X) ? ROWS : F(ROWS_0X))
 #define FRNN_MOST_VECTORS (4 * VECTORS)
 
 /* Half vectors, of which a panel has four: a tile of these is one for the columns after the last whole vector. */
@@ -166,7 +166,7 @@ FRNN_INLINE void F(ask_for_c)(const int rows, const int vectors, void *const vol
 
 FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, const frnn_product *g, size_t row,
                          size_t panel, uintptr_t next, uintptr_t second, size_t step) {
-    VEC acc[FRNN_MOST_ROWS][FRNN_MOST_VECTORS];
+    VEC acc[FRNN_TILE_ROWS][FRNN_MOST_VECTORS];
     const size_t column = IS_OF_HALVES ? g->N / (2 * LANES) * (2 * LANES) : panel * PANEL;
     F(tile_load)(rows, vectors, g, row, column, acc);
     if (rows > 2 && vectors > 1 && g->c_is_far) F(ask_for_c)(rows, vectors, g->c + row, column);
@@ -174,7 +174,7 @@ FRNN_INLINE void F(tile)(const int rows, const int vectors, const int asks, cons
     const size_t staggered = IS_STAGGERED(rows, vectors) && last->K >= F(STAGGERED) ? F(STAGGERED) : 0;
     for (const frnn_term *t = g->term; t < g->term + 2; t++, next = second) {
         if (t->K == 0) continue;
-        const REAL *a[FRNN_MOST_ROWS];
+        const REAL *a[FRNN_TILE_ROWS];
         const size_t K = t == last ? t->K - staggered : t->K, panel_size = frnn_apart(t) * PANEL;
         const REAL *b = (const REAL *)t->b + panel * panel_size + (IS_OF_HALVES ? column % PANEL : 0);
         FRNN_UNROLL
