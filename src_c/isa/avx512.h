@@ -152,7 +152,7 @@ static inline v_f64h v_high_f64(v_f64 a) { return _mm512_extractf64x4_pd(a, 1); 
 #define ROWS_f32h 12
 #define VECTORS_f32h 4
 #define ROWS_2X_f32h 0
-#define ROWS_0X_f32h 8
+#define ROWS_0X_f32h 12
 #define PAIR_BYTES_f32h 0
 #define FOUR_K_f32h 0
 #define FREE_MASKS_f32h 1

@@ -5,10 +5,11 @@
 #include "kernels/tile.inl.h"
 
 enum { F(LEAST_ROWS) = 4, F(MOST_ROWS) = F(ROWS_0X) };
-#define FRNN_HEIGHTS(X) X(4, 0) X(5, 0) X(6, 0) X(7, 0) X(8, 0)
-FRNN_HEIGHTS(FRNN_TILE)
-static F(tile_function) F(tiles_x0)[] = {FRNN_HEIGHTS(FRNN_TILE_ENTRY)};
-#undef FRNN_HEIGHTS
+/* clang-format off */
+#define FRNN_HALF_ENTRY(rows, panels) [rows] = (rows) < F(LEAST_ROWS) ? NULL : F(tile_##rows##x##panels),
+FRNN_UP_TO(F(ROWS_0X))(FRNN_TILE, 0)
+static F(tile_function) F(tiles_x0)[] = {FRNN_UP_TO(F(ROWS_0X))(FRNN_HALF_ENTRY, 0)};
+/* clang-format on */
 
 FRNN_OUTER(packed, 0, 0, ROWS_HIGH, 1)
 FRNN_OUTER(packed, 0, 0, ROWS_MIDDLE, 1)
