@@ -146,8 +146,8 @@ FRNN_INLINE void F(act)(const int count, frnn_activation activation, VEC *x) {
     }
 }
 
-/* act'(z) times d, from y = act(z). tanh' = 1 - y^2 and sigmoid' = y (1 - y) are one parabola with other coefficients, a0 + y (a1 - y):
- * that leaves the gated cells, which have many of these side by side, half as large. */
+/* act'(z) times d, from y = act(z). tanh' = 1 - y^2 and sigmoid' = y (1 - y) are one parabola, a0 + y (a1 - y), with other
+ * coefficients: one way less for each of the many that stand side by side in the gated cells. */
 FRNN_INLINE VEC F(act_gradient)(frnn_activation activation, VEC y, VEC d) {
     static const REAL a[][2] = {[FRNN_TANH] = {1, 0}, [FRNN_SIGMOID] = {0, 1}};
     if (activation == FRNN_LINEAR) return d;
