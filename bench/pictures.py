@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from fastrnn._bench.peers import PEERS
-from fastrnn._bench.picture import FASTRNN, INK, MUTED, STYLE, legend, marks, tidy
+from fastrnn._bench.picture import FASTRNN, INK, MUTED, STYLE, legend, marks, name_lines, tidy
 from fastrnn._bench.turns import Row
 
 REDS = ["#f2b5a7", "#e07a6b", "#b83a4b", "#6d1231"]  # light to dark, few rows to many
@@ -69,8 +69,7 @@ def speedup(one: Sequence[Row], many: Sequence[Row], threads: int) -> Figure:
         axes.set_title(mode, fontsize=11, loc="left", color=INK)
         axes.set_xlim(0, max(threads * 1.15, axes.get_xlim()[1]))
         tidy(axes)
-    panels[0].set_yticks(range(len(shapes)), [f"{name}  ({dims})" for name, dims in shapes])
-    panels[0].set_ylim(len(shapes) - 0.5, -0.5)
+    name_lines(panels[0], shapes)
     figure.supxlabel(f"times as fast as with one thread; {threads} would be perfect", fontsize=9.5, color=INK)
     legend(figure, *marks(peers), f"What {threads} threads gain")
     return figure

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fastrnn._bench.cases import Shape
 from fastrnn._bench.peers import PEERS
 from fastrnn._bench.turns import Row
 
@@ -74,11 +76,16 @@ def rivals(rows: Sequence[Row], title: str = "") -> Figure:
         axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
         axes.minorticks_off()
         tidy(axes)
-    panels[0].set_yticks(range(len(shapes)), [name if "x" in name else f"{name}  ({dims})" for name, dims in shapes])
-    panels[0].set_ylim(len(shapes) - 0.5, -0.5)
+    name_lines(panels[0], shapes)
     figure.supxlabel("← faster          time as a multiple of fastrnn's          slower →", fontsize=9.5, color=INK)
     legend(figure, *marks(peers), title)
     return figure
+
+
+def name_lines(axes: Axes, shapes: Sequence[tuple[str, Shape]]) -> None:
+    """Give each shape a line, from the top down, and write its name and its sizes beside it; some names are sizes."""
+    axes.set_yticks(range(len(shapes)), [name if name == str(dims) else f"{name}  ({dims})" for name, dims in shapes])
+    axes.set_ylim(len(shapes) - 0.5, -0.5)
 
 
 def marks(peers: Sequence[str]) -> tuple[list[Any], list[str]]:
