@@ -16,6 +16,9 @@ enum { LEAST_STEPS = 16 };
 /* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
 enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
 
+/* Multiply-adds with zeros that cost more than to list those tokens apart. */
+enum { LEFT_OUT = 4096 };
+
 /* Steps of a chunk that has one part. */
 static size_t steps_of_part(const frnn_plan *plan, size_t width) {
     const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
@@ -81,8 +84,8 @@ int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, c
     const frnn_range mine = own_parts(g, team, member);
     for (size_t i = mine.first; i < mine.last; i++) {
         const struct frnn_tokens_of_part *part = &t->part[i];
-        if (frnn_add_part(team, member, sums, i, t->first, part->n, (const void *const *)t->x + part->first,
-                          h && part->later ? (const void *const *)h + part->first : NULL,
+        if (frnn_add_part(team, member, sums, i, t->first, part->n, part->initial,
+                          (const void *const *)t->x + part->first, h ? (const void *const *)h + part->first : NULL,
                           (const void *const *)dz + part->first))
             return 1;
     }
@@ -275,8 +278,12 @@ static int go_through_steps(const frnn_backward *g, frnn_team *team, size_t memb
     return end_aside(g, team, member, s, &dx);
 }
 
-/* Adds tokens to the lists, with their rows of a table or NULL. */
-static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range rows, char *table, frnn_tokens *t) {
+/* All tokens, those of the very first step, which have no state before, or the others. */
+typedef enum listed { ALL, INITIAL, LATER } listed;
+
+/* Adds some rows' tokens to the lists, with their rows of a table or NULL. */
+static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range rows, listed which, char *table,
+                        frnn_tokens *t) {
     const frnn_plan *plan = g->plan;
     const ptrdiff_t way = plan->go_backwards ? -1 : 1, x_time = way * g->tape->x_time;
     const ptrdiff_t dx_time = way * (ptrdiff_t)(plan->I * plan->kernels->size);
@@ -285,16 +292,20 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
         for (size_t step = steps.first, run; step < steps.last; step += run) {
             run = g->tape->mask ? frnn_mask_run(plan, g->tape, b, step, steps.last - step, 0) : steps.last - step;
             if (!frnn_is_active(plan, g->tape, b, step)) continue;
-            const size_t n = t->n;
-            frnn_list_strided(frnn_at(&g->dz, b, step), g->dz.time, run, (char **)t->dz + n);
-            frnn_list_strided(frnn_x_at(plan, g->tape, b, step), x_time, run, (char **)t->x + n);
-            frnn_list_strided(frnn_y_at(g->tape, b, step), g->tape->y_time, run - 1, (char **)t->h + n + 1);
-            t->h[n] = frnn_h_before(g, b, step);
-            t->later |= run > 1 || t->h[n] != g->zeros;
-            if (g->gradients->dx) frnn_list_strided(dx_at(g, b, step), dx_time, run, t->dx + n);
-            for (size_t i = 0; table && i < run; i++)
-                t->dx[n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, step + i);
-            t->n += run;
+            const char *h = frnn_h_before(g, b, step);
+            const size_t initial = which != ALL && step == 0, n = t->n;
+            size_t from = step, count = run;
+            if (which == INITIAL) count = initial;
+            else if (initial) h = frnn_y_at(g->tape, b, from++), count--;
+            if (count == 0) continue;
+            frnn_list_strided(frnn_at(&g->dz, b, from), g->dz.time, count, (char **)t->dz + n);
+            frnn_list_strided(frnn_x_at(plan, g->tape, b, from), x_time, count, (char **)t->x + n);
+            frnn_list_strided(frnn_y_at(g->tape, b, from), g->tape->y_time, count - 1, (char **)t->h + n + 1);
+            t->h[n] = h;
+            if (g->gradients->dx) frnn_list_strided(dx_at(g, b, from), dx_time, count, t->dx + n);
+            for (size_t i = 0; table && i < count; i++)
+                t->dx[n + i] = frnn_row_of_token(plan, g->tape, g->gates, table, b, from + i);
+            t->n += count;
         }
     }
 }
@@ -340,6 +351,12 @@ static void add_to_table(const frnn_backward *g, const frnn_tokens *t, size_t fi
     if (turned) k->add_rows(t->n - first, turned, dz, 0, rows, N - turned);
 }
 
+/* Whether tokens without a state before are listed apart. With a mask there may be others later, but where time is cut
+ * these have a state, of zeros, and must come in the same order. */
+static int leaves_initial_out(const frnn_backward *g, frnn_range steps) {
+    return !g->tape->h0 && steps.first == 0 && g->gates * g->plan->H * g->plan->H >= LEFT_OUT;
+}
+
 /* The tokens of a block that a member needs, and its parts of them to the table. */
 static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                          frnn_tokens *t, frnn_summed needed) {
@@ -352,13 +369,15 @@ static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member,
         if (!adds && !(own && needed == FRNN_OWN_PARTS) && needed != FRNN_ALL_TOKENS) continue;
         char *const table = adds ? table_of_part(g, part) : NULL;
         if (adds && g->parts > 1) memset(table, 0, table_bytes(g));
-        t->later = g->tape->h0 != NULL;
-        list_tokens(g, steps, (frnn_range){rows.first + some.first, rows.first + some.last}, table, t);
-        t->part[part].n = t->n - first, t->part[part].later = t->later;
+        const frnn_range of_part = {rows.first + some.first, rows.first + some.last};
+        const int leaves_out = leaves_initial_out(g, steps);
+        if (leaves_out) list_tokens(g, steps, of_part, INITIAL, table, t);
+        t->part[part].initial = t->n - first;
+        list_tokens(g, steps, of_part, leaves_out ? LATER : ALL, table, t);
+        t->part[part].n = t->n - first;
         if (adds) add_to_table(g, t, first);
     }
-    t->later = 0;
-    for (size_t part = 0; part < g->parts; part++) t->later |= t->part[part].later;
+    t->initial = t->part[0].initial; /* without parts */
 }
 
 /* One member's rows of a table in bytes. */

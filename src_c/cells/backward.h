@@ -53,17 +53,17 @@ typedef struct frnn_back_step {
     frnn_aside *aside; /* what its products are to compute beside themselves, or NULL */
 } frnn_back_step;
 
-/* A chunk's active tokens, one sequence after the other as they lie in memory: all of them, or those of one member's parts. */
+/* A chunk's active tokens, all of them or those of one member's parts: one sequence after the other, as they lie in memory,
+ * but those of the very first step before all others. */
 typedef struct frnn_tokens {
     frnn_range rows; /* of the batch */
     size_t n;
-    int first;                 /* chunk of the call */
-    int later;                 /* some have a state before that is not zero throughout */
+    size_t initial; /* so many of them, the first ones, have zeros for a state before and add nothing to dwh */
+    int first;      /* chunk of the call */
     const char **dz, **x, **h; /* h: the states before */
     char **dx;                 /* or their rows of dtable */
     struct frnn_tokens_of_part {
-        size_t first, n;
-        int later;
+        size_t first, n, initial;
     } part[FRNN_MOST_PARTS];
 } frnn_tokens;
 
@@ -99,8 +99,7 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
  * have written. */
 int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates);
 
-/* Adds a member's parts of a chunk's tokens to some sums, h being what wh was multiplied by or NULL for zeros. Nonzero: the
- * team is stopping. */
+/* Adds a member's parts of a chunk's tokens to some sums, h being what wh was multiplied by. Nonzero: the team is stopping. */
 int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
                        const frnn_tokens *tokens, const char *const *h, const char *const *dz);
 
@@ -156,6 +155,11 @@ static inline const char *frnn_h_before(const frnn_backward *g, size_t b, size_t
 
 /* Whether gradients go back through wh: the states before a single step may be of no interest. */
 static inline int frnn_needs_wh(const frnn_backward *g) { return g->plan->T > 1 || g->gradients->dh0; }
+
+/* The same at a step; masked rows are each at another. */
+static inline int frnn_goes_further_back(const frnn_backward *g, const frnn_back_step *s) {
+    return g->gradients->dh0 || (g->plan->T > 1 && (g->tape->mask || s->step > 0));
+}
 
 /* The gradient of a row's output, or NULL for zeros. */
 static inline const char *frnn_dy_at(const frnn_gradients *g, size_t b, size_t step) {

@@ -138,7 +138,7 @@ static void backward_member(frnn_team *team, size_t member, void *given) {
     if (dense->dx
         && multiply(j, team, member, rows, j->dz_rows, plan->H, j->w_t, j->zeros, j->to, plan->I, FRNN_LINEAR))
         return;
-    frnn_add_outer_products(team, member, &j->sums, 1, plan->B, (const void *const *)j->x, NULL,
+    frnn_add_outer_products(team, member, &j->sums, 1, plan->B, plan->B, (const void *const *)j->x, NULL,
                             (const void *const *)j->dz_rows);
 }
 

@@ -90,7 +90,7 @@ void frnn_gated_fetch_ahead(const frnn_gated_backward *g, const frnn_back_step *
 int frnn_gated_multiply_back(const frnn_gated_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                              const frnn_gated_rows *rows, size_t gate, size_t gates, const char *wh_t,
                              void *const *to) {
-    if (!to && !frnn_needs_wh(&g->common)) return 0;
+    if (!to && !frnn_goes_further_back(&g->common, s)) return 0;
     if (g->few.group) return frnn_few_multiply_back(g, team, member, rows, gate, gates, to);
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
@@ -233,7 +233,7 @@ static int list_left(const frnn_gated_backward *g, frnn_team *team, size_t membe
     const size_t row = plan->H * plan->kernels->size;
     const char *dropout = g->common.tape->dropout;
     *left = NULL;
-    if (!t->later || sum->sums.H == 0) return 0;
+    if (t->initial == t->n || sum->sums.H == 0) return 0;
     if (!(sum->gate >= g->cell->together && g->cell->has_rh) && !dropout) {
         *left = t->h;
         return 0;
@@ -261,10 +261,10 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
         const char **left;
         if (list_left(g, team, member, some, t, &left)) return 1;
         for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + some->dz * row;
-        if (common->parts > 1
-                ? frnn_add_own_parts(common, team, member, &some->sums, t, left, dz)
-                : frnn_add_outer_products(team, member, &some->sums, t->first, t->n, (const void *const *)t->x,
-                                          (const void *const *)left, (const void *const *)dz))
+        if (common->parts > 1 ? frnn_add_own_parts(common, team, member, &some->sums, t, left, dz)
+                              : frnn_add_outer_products(team, member, &some->sums, t->first, t->n, t->initial,
+                                                        (const void *const *)t->x, (const void *const *)left,
+                                                        (const void *const *)dz))
             return 1;
     }
     if (common->parts > 1 && g->count && frnn_barrier(team)) return 1;

@@ -100,14 +100,14 @@ void frnn_end_outer_sums(const frnn_outer_sums *s) {
 typedef struct block {
     const frnn_outer_sums *sums;
     size_t part;
-    size_t n;
+    size_t n, initial;  /* so many of them, the first ones, do not count for dwh */
     int fresh;          /* there is no sum yet */
     size_t size, place; /* how many members share it, and which of them this one is */
 } block;
 
-/* A gradient (width, N) = sum of a^T dz. */
+/* A gradient (width, N) = sum of a^T dz over a block's last n tokens. */
 typedef struct gradient {
-    size_t width;
+    size_t width, n;
     const void *const *a;
     char *first;
 } gradient;
@@ -119,18 +119,19 @@ static int add_tile(frnn_team *team, size_t member, const block *b, const gradie
     const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
     const size_t i = tile * k->tile, j = panel * k->panel;
-    k->outer(&(frnn_outer){.n = b->n,
+    const char *const dz_panel = to->dz_panels + j * b->n * k->size;
+    k->outer(&(frnn_outer){.n = g->n,
                            .rows = frnn_least(k->tile, g->width - i),
                            .columns = frnn_least(k->panel, s->N - j),
                            .a_rows = rows,
                            .a_column = i,
                            .a = packed,
                            .keep = keep,
-                           .b = to->dz_panels + j * b->n * k->size,
+                           .b = dz_panel + (b->n - g->n) * k->panel * k->size,
                            .c = g->first + (i * to->stride + j) * k->size,
                            .stride = to->stride,
                            .fresh = b->fresh});
-    return frnn_worked(team, member, (double)b->n * (double)k->tile * (double)k->panel);
+    return frnn_worked(team, member, (double)g->n * (double)k->tile * (double)k->panel);
 }
 
 /* Adds share `place` of the tiles, each of them packed on the way through its first panel, if more than two need it. */
@@ -155,13 +156,13 @@ static int add_tiles(frnn_team *team, size_t member, size_t place, const block *
 /* The same with some tiles packed beforehand: then every line of a's rows is read once. */
 static int add_strips(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
     const frnn_kernels *k = b->sums->kernels;
-    const size_t panels = frnn_panels(k, b->sums->N), packed_tile = (b->n + 1) * k->tile * k->size;
+    const size_t panels = frnn_panels(k, b->sums->N), packed_tile = (g->n + 1) * k->tile * k->size;
     char *const packed = b->sums->tiles + member * packed_bytes(b->sums);
     const frnn_range units = frnn_part(tiles_of(k, g->width) * panels, b->size, place);
     const size_t end = (units.last + panels - 1) / panels;
     for (size_t strip = units.first / panels, next; strip < end; strip = next) {
         next = frnn_least(strip + k->strip, end);
-        k->pack_tiles(b->n, g->a, strip * k->tile, frnn_least(next * k->tile, g->width), g->width, packed);
+        k->pack_tiles(g->n, g->a, strip * k->tile, frnn_least(next * k->tile, g->width), g->width, packed);
         for (size_t first = 0; first < panels; first += GROUP)
             for (size_t tile = strip; tile < next; tile++) {
                 const size_t unit = tile * panels; /* and those of its other panels follow */
@@ -175,7 +176,7 @@ static int add_strips(frnn_team *team, size_t member, size_t place, const block 
     return 0;
 }
 
-/* Its share of the rows, for few tokens: nothing would be gained in tiles. */
+/* Its share of the rows, for few tokens, of which dz is: nothing would be gained in tiles. */
 static int add_rows(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g,
                     const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
@@ -184,7 +185,7 @@ static int add_rows(frnn_team *team, size_t member, size_t place, const block *b
     const frnn_range rows = frnn_part(g->width, b->size, place);
     for (size_t i = rows.first, n; i < rows.last; i += n) {
         n = frnn_least(rows.last - i, ROWS_AT_ONCE);
-        k->outer_rows(&(frnn_outer){.n = b->n,
+        k->outer_rows(&(frnn_outer){.n = g->n,
                                     .rows = n,
                                     .columns = s->N,
                                     .a_rows = g->a,
@@ -193,13 +194,13 @@ static int add_rows(frnn_team *team, size_t member, size_t place, const block *b
                                     .c = g->first + i * stride * k->size,
                                     .stride = stride,
                                     .fresh = b->fresh});
-        if (frnn_worked(team, member, (double)b->n * (double)n * (double)s->N)) return 1;
+        if (frnn_worked(team, member, (double)g->n * (double)n * (double)s->N)) return 1;
     }
     return 0;
 }
 
 static int add(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g, const void *const *dz) {
-    if (b->n > 0 && b->n <= FRNN_FEW_OUTER) return add_rows(team, member, place, b, g, dz);
+    if (g->n > 0 && g->n <= FRNN_FEW_OUTER) return add_rows(team, member, place, b, g, dz + (b->n - g->n));
     return (has_strips(b->sums) ? add_strips : add_tiles)(team, member, place, b, g);
 }
 
@@ -247,43 +248,50 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
         if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s, b->part) + column * k->size);
     }
     if (b->size > 1 && frnn_barrier(team)) return 1;
-    const gradient dwx = {s->I, x, to->dwx}, dwh = {s->H, h, to->dwh};
+    const size_t later = b->n - b->initial;
+    const gradient dwx = {s->I, b->n, x, to->dwx}, dwh = {s->H, later, later ? h + b->initial : NULL, to->dwh};
     if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->place, b, &dwx, dz)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (h && add(team, member, b->size - 1 - b->place, b, &dwh, dz)) return 1;
-    if (!h) clear(b, s->H, to->dwh);
+    if (later && add(team, member, b->size - 1 - b->place, b, &dwh, dz)) return 1;
+    if (!later) clear(b, s->H, to->dwh);
     return b->size > 1 && frnn_barrier(team);
 }
 
 /* All of n tokens, for a part of the sums that some members share: `place` is which of them this one is. */
 static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place, const frnn_outer_sums *s, size_t part,
-                      int first, size_t n, const void *const *x, const void *const *h, const void *const *dz) {
+                      int first, size_t n, size_t initial, const void *const *x, const void *const *h,
+                      const void *const *dz) {
     const size_t blocks = frnn_most((n + FRNN_MOST_BLOCK - 1) / FRNN_MOST_BLOCK, 1);
     for (size_t i = 0; i < blocks; i++) { /* once for no tokens too: the sums must be written */
         const frnn_range tokens = frnn_part(n, blocks, i);
-        const size_t at = tokens.first;
-        const block b = {
-            .sums = s, .part = part, .n = tokens.last - at, .fresh = first && i == 0, .size = size, .place = place};
+        const size_t at = tokens.first, count = tokens.last - at;
+        const block b = {.sums = s,
+                         .part = part,
+                         .n = count,
+                         .initial = frnn_least(initial - frnn_least(initial, at), count),
+                         .fresh = first && i == 0,
+                         .size = size,
+                         .place = place};
         if (add_block(team, member, &b, x ? x + at : NULL, h ? h + at : NULL, dz + at)) return 1;
     }
     return 0;
 }
 
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
-                            const void *const *x, const void *const *h, const void *const *dz) {
+                            size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
     const frnn_kernels *k = s->kernels;
     const size_t size = frnn_team_size(team), tiles = (tiles_of(k, s->I) + tiles_of(k, s->H)) * frnn_panels(k, s->N);
     const int fresh = first && !s->accumulate;
-    if (tiles > 2) return add_tokens(team, member, size, member, s, 0, fresh, n, x, h, dz);
+    if (tiles > 2) return add_tokens(team, member, size, member, s, 0, fresh, n, initial, x, h, dz);
     /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
-    if (member + 1 == size && add_tokens(team, member, 1, 0, s, 0, fresh, n, x, h, dz)) return 1;
+    if (member + 1 == size && add_tokens(team, member, 1, 0, s, 0, fresh, n, initial, x, h, dz)) return 1;
     return frnn_barrier(team);
 }
 
 int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
-                  const void *const *x, const void *const *h, const void *const *dz) {
+                  size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
     if (part) clear_bias(s, part);
-    return add_tokens(team, member, 1, 0, s, part, part || (first && !s->accumulate), n, x, h, dz);
+    return add_tokens(team, member, 1, 0, s, part, part || (first && !s->accumulate), n, initial, x, h, dz);
 }
 
 /* Adds a member's share of the rows of another part's matrix. */

@@ -40,15 +40,15 @@ void frnn_begin_outer_sums(const frnn_outer_sums *s);
 void frnn_end_outer_sums(const frnn_outer_sums *s);
 
 /* Adds n tokens, given by row pointers; by all members of the team, `first` in the first call after the beginning. Members
- * share the tiles of the result, so that every element is summed by one of them, over the tokens in their order. h may
- * be NULL for zeros. Nonzero: the team is stopping. */
+ * share the tiles of the result, so that every element is summed by one of them, over the tokens in their order. h of
+ * the first `initial` ones is zeros, and may be NULL if there are no others. Nonzero: the team is stopping. */
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
-                            const void *const *x, const void *const *h, const void *const *dz);
+                            size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 
 /* The same by one member alone, for the tokens of a part. When that has been done for all parts, and before tokens are added
  * again, all members join them. */
 int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
-                  const void *const *x, const void *const *h, const void *const *dz);
+                  size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s);
 
 #endif

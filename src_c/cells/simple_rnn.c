@@ -234,7 +234,7 @@ static int step_back(const frnn_backward *g, frnn_team *team, size_t member, con
     k->differentiate(plan->activation, s->n, columns.first, columns.last - columns.first, (const void *const *)s->to,
                      g->gradients->dy ? (const void *const *)s->dy : NULL, (const void *const *)s->y,
                      (void *const *)s->dz);
-    if (!frnn_needs_wh(g)) return 0;
+    if (!frnn_goes_further_back(g, s)) return 0;
     if (s->share.together) {
         if (frnn_barrier(team)) return 1; /* every column of dz must be there */
         frnn_fetch_rows(s->dz, s->n, row);
@@ -276,8 +276,8 @@ static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frn
         for (size_t i = 0; i < t->n; i++) t->h[i] = own->dropped + i * row;
         if (frnn_barrier(team)) return 1;
     }
-    return frnn_add_outer_products(team, member, &own->sums, t->first, t->n, (const void *const *)t->x,
-                                   t->later ? (const void *const *)t->h : NULL, (const void *const *)t->dz);
+    return frnn_add_outer_products(team, member, &own->sums, t->first, t->n, t->initial, (const void *const *)t->x,
+                                   (const void *const *)t->h, (const void *const *)t->dz);
 }
 
 static void backward_member(frnn_team *team, size_t member, void *job) {
