@@ -288,12 +288,6 @@ int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sum
     return frnn_barrier(team);
 }
 
-int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
-                  size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
-    if (part) clear_bias(s, part);
-    return add_tokens(team, member, 1, 0, s, part, part || (first && !s->accumulate), n, initial, x, h, dz);
-}
-
 /* Adds a member's share of the rows of another part's matrix. */
 static void join(const frnn_team *team, size_t member, const frnn_kernels *k, size_t rows, size_t columns, matrix other,
                  matrix sum) {
@@ -302,16 +296,30 @@ static void join(const frnn_team *team, size_t member, const frnn_kernels *k, si
         k->add(columns, 1, other.first + i * other.stride * k->size, 0, sum.first + i * sum.stride * k->size);
 }
 
-void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s) {
+/* And of all of its sums. */
+static void join_part(const frnn_team *team, size_t member, const frnn_outer_sums *s, size_t i) {
     const frnn_kernels *k = s->kernels;
-    const struct frnn_sums_of_part *all = &s->part[0];
-    for (size_t i = 1; i < s->parts; i++) {
-        const struct frnn_sums_of_part *part = &s->part[i];
-        if (all->dwx_t) join(team, member, k, s->N, s->I, (matrix){part->dwx_t, s->I}, (matrix){all->dwx_t, s->I});
-        else join(team, member, k, s->I, s->N, (matrix){part->dwx, part->stride}, (matrix){all->dwx, all->stride});
-        join(team, member, k, s->H, s->N, (matrix){part->dwh, part->stride}, (matrix){all->dwh, all->stride});
-        if (member > 0) continue;
-        k->add(s->N, 1, part->db_panels, 0, all->db_panels);
-        if (s->db_h) k->add(s->N, 1, db_h_panels(s, i), 0, db_h_panels(s, 0));
-    }
+    const struct frnn_sums_of_part *all = &s->part[0], *part = &s->part[i];
+    if (all->dwx_t) join(team, member, k, s->N, s->I, (matrix){part->dwx_t, s->I}, (matrix){all->dwx_t, s->I});
+    else join(team, member, k, s->I, s->N, (matrix){part->dwx, part->stride}, (matrix){all->dwx, all->stride});
+    join(team, member, k, s->H, s->N, (matrix){part->dwh, part->stride}, (matrix){all->dwh, all->stride});
+    if (member > 0) return;
+    k->add(s->N, 1, part->db_panels, 0, all->db_panels);
+    if (s->db_h) k->add(s->N, 1, db_h_panels(s, i), 0, db_h_panels(s, 0));
+}
+
+int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
+                  size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
+    /* Who is alone needs no memory for a part of a single block: what a block comes to is added to the sums at its end. */
+    const int alone = frnn_team_size(team) == 1;
+    const size_t to = alone && n <= FRNN_MOST_BLOCK ? 0 : part;
+    const int fresh = to || (!part && first && !s->accumulate);
+    if (to) clear_bias(s, to);
+    if (add_tokens(team, member, 1, 0, s, to, fresh, n, initial, x, h, dz)) return 1;
+    if (alone && to) join_part(team, member, s, to);
+    return 0;
+}
+
+void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s) {
+    for (size_t i = 1; i < s->parts && frnn_team_size(team) > 1; i++) join_part(team, member, s, i);
 }

@@ -45,8 +45,8 @@ void frnn_end_outer_sums(const frnn_outer_sums *s);
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 
-/* The same by one member alone, for the tokens of a part. When that has been done for all parts, and before tokens are added
- * again, all members join them. */
+/* The same by one member alone, for the tokens of a part. When that has been done for all parts, in their order if they are
+ * one member's, and before tokens are added again, all members join them. */
 int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
                   size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s);
