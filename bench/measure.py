@@ -21,9 +21,9 @@ RESULTS = Path(__file__).parent / "results"
 SOME = "sentence,reviews,b1_h256,b32_h128,b64_h512"
 GATED = f"{SOME},reviews_onehot,b64_h256"
 # What a list of round shapes hides: a single step, one or seven inputs, sizes that fill no vector, no tile, no cache.
-UNEVEN = ",".join(
-    ("1x1x256x256", "64x1x128x128", "1x5000x1x32", "32x200x7x50", "33x65x129x127", "20x50x300x100", "64x40x100x100")
-    + ("1x50x2000x16", "4x100x128x128", "3x40x700x700", "1x30x1760x1760", "128x32x128x128")
+UNEVEN = (
+    "1x1x256x256,64x1x128x128,1x5000x1x32,32x200x7x50,33x65x129x127,20x50x300x100,64x40x100x100,"
+    "1x50x2000x16,4x100x128x128,3x40x700x700,1x30x1760x1760,128x32x128x128"
 )
 SMALL = "tiny,sentence,64x100x16x8,b1_h64"
 LARGE = "b64_h256,b64_h512,b64_h1024,deepbench"

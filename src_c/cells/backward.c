@@ -16,6 +16,9 @@ enum { LEAST_STEPS = 16 };
 /* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
 enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
 
+/* What a single row's steps leave of dz is used so often for the gradients, at which it pays to send it to other members. */
+enum { LEAST_USES = 64 };
+
 /* Multiply-adds with zeros that cost more than to list those tokens apart. */
 enum { LEFT_OUT = 4096 };
 
@@ -90,6 +93,14 @@ int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, c
             return 1;
     }
     return 0;
+}
+
+size_t frnn_backward_members(const frnn_backward *g) {
+    const frnn_plan *plan = g->plan;
+    const size_t members = frnn_most_members(plan);
+    const frnn_share share = frnn_share_of(plan, g->gates, members, 0, !g->tape->dropout);
+    const size_t uses = plan->H + (g->gradients->dx ? 2 : 1) * plan->I;
+    return plan->B > 1 || share.together || uses > LEAST_USES ? members : 1;
 }
 
 void frnn_begin_backward(const frnn_backward *g) {

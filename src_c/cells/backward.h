@@ -103,6 +103,9 @@ int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gat
 int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
                        const frnn_tokens *tokens, const char *const *h, const char *const *dz);
 
+/* Members that have something to do: one alone, if a single row leaves too little besides its steps. */
+size_t frnn_backward_members(const frnn_backward *g);
+
 /* Before the members start. */
 void frnn_begin_backward(const frnn_backward *g);
 

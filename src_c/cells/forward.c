@@ -66,19 +66,26 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
 }
 
 /* Whether the members that have no rows help to project those of the others: a chunk must be worth the wait for each other. */
-static int is_helped(const frnn_forward *f, const frnn_team *team, frnn_share share) {
+static int is_helped(const frnn_forward *f, size_t size, frnn_share share) {
     const frnn_plan *plan = f->plan;
     const double tokens = (double)frnn_least(f->chunk, plan->T) * (double)plan->B;
-    return frnn_team_size(team) > plan->B && !share.together && !f->aside && !f->tape->table
+    return size > plan->B && !share.together && !f->aside && !f->tape->table
            && tokens * (double)plan->I * (double)f->gates * (double)plan->H >= HELPED_WORK;
 }
 
 size_t frnn_row_blocks(const frnn_forward *f, const frnn_team *team, frnn_share share) {
-    if (is_helped(f, team, share)) return 1;
+    if (is_helped(f, frnn_team_size(team), share)) return 1;
     /* Rows that are a large power of two apart meet in the same few places of a cache. */
     const size_t stride = (size_t)f->y.batch, meeting = stride & (~stride + 1);
     const size_t most = frnn_most(LEAST_ROWS, CACHE_BYTES / frnn_most(meeting, CACHE_BYTES / FRNN_MOST_ROWS));
     return share.together ? 1 : (share.rows.last - share.rows.first + most - 1) / most;
+}
+
+size_t frnn_forward_members(const frnn_forward *f) {
+    const frnn_plan *plan = f->plan;
+    const size_t members = frnn_most_members(plan);
+    const frnn_share share = frnn_share_of(plan, f->gates, members, 0, !f->tape->dropout);
+    return plan->B > 1 || share.together || is_helped(f, members, share) ? members : 1;
 }
 
 void frnn_begin_forward(const frnn_forward *f) { memset(f->zeros, 0, f->plan->H * f->plan->kernels->size); }
@@ -283,7 +290,7 @@ int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_
                    .y = f->to + member * f->steps * plan->B,
                    .outputs = f->to + member * f->steps * plan->B};
     frnn_work_aside aside;
-    const int helped = is_helped(f, team, share);
+    const int helped = is_helped(f, frnn_team_size(team), share);
     const size_t chunk = fused && tape->y ? plan->T : f->chunk; /* there is nothing to project or to save */
     for (size_t i = 0; i < rows; i++) s.state[i] = tape->h0 ? (char *)tape->h0 + (first + i) * row : f->zeros;
     for (frnn_range steps = {0, 0}; steps.first < plan->T; steps.first = steps.last) {

@@ -86,6 +86,9 @@ typedef int (*frnn_step_function)(const frnn_forward *f, frnn_team *team, size_t
 /* Takes the scratch memory that all cells need. */
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l);
 
+/* Members that have something to do: one alone, if of a single row neither the units nor the projection are shared. */
+size_t frnn_forward_members(const frnn_forward *f);
+
 /* Before the members start. */
 void frnn_begin_forward(const frnn_forward *f);
 

@@ -336,7 +336,9 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
     for (size_t n = 0; n < g.w.together.gates_x * plan->H; n++)
         g.order_x[n] = frnn_dz_of_x(cell, g.order_x[n] / plan->H) * plan->H + g.order_x[n] % plan->H;
     for (size_t i = 0; i < g.count; i++) frnn_begin_outer_sums(&g.sums[i].sums);
-    const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
+    const size_t members = frnn_backward_members(&g.common);
+    const frnn_status status =
+        frnn_run_by(plan, members, 2 * frnn_multiply_adds(plan, cell->gates), backward_member, (void *)&g);
     for (size_t i = 0; i < g.count; i++) frnn_end_outer_sums(&g.sums[i].sums);
     return status;
 }

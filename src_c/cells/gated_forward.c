@@ -355,5 +355,6 @@ frnn_status frnn_gated_go_forward(const frnn_gated *cell, const frnn_plan *plan,
     f.c_last = cell->has_c ? c_last : NULL;
     frnn_begin_forward(&f.common);
     frnn_begin_few(&f.few, cell, plan, tape, &f.w);
-    return frnn_run(plan, frnn_multiply_adds(plan, cell->gates), forward_member, &f);
+    return frnn_run_by(plan, frnn_forward_members(&f.common), frnn_multiply_adds(plan, cell->gates), forward_member,
+                       &f);
 }

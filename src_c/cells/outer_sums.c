@@ -43,7 +43,7 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, siz
         part->dwh = i ? frnn_take(l, frnn_times(l, H, N), k->size) : dwh;
         part->dwx_t = frnn_take(l, across ? frnn_times(l, I, N) : 0, k->size);
         if (!across) part->dwx_t = NULL;
-        part->db_panels = frnn_take(l, frnn_times(l, columns, db_h ? 2 : 1), k->size);
+        part->db_panels = frnn_take(l, frnn_times(l, columns, !i && db_h ? 2 : 1), k->size);
         part->dz_panels = frnn_take(l, frnn_times(l, columns, FRNN_MOST_BLOCK), k->size);
     }
     return s;
@@ -68,15 +68,16 @@ static void turn(const frnn_kernels *k, size_t rows, size_t columns, matrix from
         }
 }
 
-/* The sums of dz that are to become db_h. */
-static char *db_h_panels(const frnn_outer_sums *s, size_t part) {
-    return s->part[part].db_panels + frnn_panels(s->kernels, s->N) * s->kernels->panel * s->kernels->size;
+static size_t bias_bytes(const frnn_outer_sums *s) {
+    return frnn_panels(s->kernels, s->N) * s->kernels->panel * s->kernels->size;
 }
 
-static void clear_bias(const frnn_outer_sums *s, size_t part) {
-    const frnn_kernels *k = s->kernels;
-    memset(s->part[part].db_panels, 0, frnn_panels(k, s->N) * (s->db_h ? 2 : 1) * k->panel * k->size);
-}
+/* Whether db_h needs sums of its own, because they start from something else than those of db. */
+static int has_db_h(const frnn_outer_sums *s) { return s->db_h && s->accumulate; }
+
+static char *db_h_panels(const frnn_outer_sums *s) { return s->part[0].db_panels + bias_bytes(s); }
+
+static void clear_bias(const frnn_outer_sums *s, size_t part) { memset(s->part[part].db_panels, 0, bias_bytes(s)); }
 
 void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     const size_t size = s->kernels->size;
@@ -84,7 +85,10 @@ void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     clear_bias(s, 0);
     if (!s->accumulate) return;
     if (s->db) memcpy(all->db_panels, s->db, s->N * size);
-    if (s->db_h) memcpy(db_h_panels(s, 0), s->db_h, s->N * size);
+    if (s->db_h) {
+        memset(db_h_panels(s), 0, bias_bytes(s));
+        memcpy(db_h_panels(s), s->db_h, s->N * size);
+    }
     if (all->dwx_t) turn(s->kernels, s->I, s->N, (matrix){s->dwx, s->stride}, (matrix){all->dwx_t, s->I});
 }
 
@@ -92,7 +96,7 @@ void frnn_end_outer_sums(const frnn_outer_sums *s) {
     const size_t size = s->kernels->size;
     const struct frnn_sums_of_part *all = &s->part[0];
     if (s->db) memcpy(s->db, all->db_panels, s->N * size);
-    if (s->db_h) memcpy(s->db_h, db_h_panels(s, 0), s->N * size);
+    if (s->db_h) memcpy(s->db_h, has_db_h(s) ? db_h_panels(s) : all->db_panels, s->N * size);
     if (all->dwx_t) turn(s->kernels, s->N, s->I, (matrix){all->dwx_t, s->I}, (matrix){s->dwx, s->stride});
 }
 
@@ -245,7 +249,7 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
         const char *dz_panel = to->dz_panels + column * b->n * k->size;
         k->pack(b->n, dz, 0, b->n, s->N, panel, panel + 1, to->dz_panels);
         k->sum(b->n, dz_panel, to->db_panels + column * k->size);
-        if (s->db_h) k->sum(b->n, dz_panel, db_h_panels(s, b->part) + column * k->size);
+        if (!b->part && has_db_h(s)) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
     }
     if (b->size > 1 && frnn_barrier(team)) return 1;
     const size_t later = b->n - b->initial;
@@ -305,7 +309,7 @@ static void join_part(const frnn_team *team, size_t member, const frnn_outer_sum
     join(team, member, k, s->H, s->N, (matrix){part->dwh, part->stride}, (matrix){all->dwh, all->stride});
     if (member > 0) return;
     k->add(s->N, 1, part->db_panels, 0, all->db_panels);
-    if (s->db_h) k->add(s->N, 1, db_h_panels(s, i), 0, db_h_panels(s, 0));
+    if (has_db_h(s)) k->add(s->N, 1, part->db_panels, 0, db_h_panels(s));
 }
 
 int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,

@@ -25,7 +25,7 @@ typedef struct frnn_outer_sums {
         char *dwx, *dwh; /* the first part's are the gradients themselves */
         size_t stride;
         char *dwx_t;     /* (N, I), if that is the better way to sum; or NULL */
-        char *db_panels; /* (N,) in whole panels; twice if there is a db_h */
+        char *db_panels; /* (N,) in whole panels; the first part's twice if there is a db_h */
         char *dz_panels; /* dz of a block of tokens, packed */
     } part[FRNN_MOST_PARTS];
 } frnn_outer_sums;

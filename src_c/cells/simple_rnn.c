@@ -178,7 +178,7 @@ frnn_status frnn_simple_rnn_forward(const frnn_plan *plan, const frnn_tape *tape
     forward f = lay_out_forward(plan, tape, &l);
     f.common.h_last = h_last;
     frnn_begin_forward(&f.common);
-    return frnn_run(plan, frnn_multiply_adds(plan, 1), forward_member, &f);
+    return frnn_run_by(plan, frnn_forward_members(&f.common), frnn_multiply_adds(plan, 1), forward_member, &f);
 }
 
 /* ---- backward ---- */
@@ -324,7 +324,8 @@ frnn_status frnn_simple_rnn_backward(const frnn_plan *plan, const frnn_tape *tap
     const backward g = lay_out_backward(plan, tape, gradients, &l);
     frnn_begin_backward(&g.common);
     frnn_begin_outer_sums(&g.sums);
-    const frnn_status status = frnn_run(plan, 2 * frnn_multiply_adds(plan, 1), backward_member, (void *)&g);
+    const size_t members = frnn_backward_members(&g.common);
+    const frnn_status status = frnn_run_by(plan, members, 2 * frnn_multiply_adds(plan, 1), backward_member, (void *)&g);
     frnn_end_outer_sums(&g.sums);
     return status;
 }

@@ -230,9 +230,13 @@ static void start_threads(size_t wanted) {
 }
 
 frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f, void *job) {
+    return frnn_run_by(plan, frnn_most_members(plan), work, f, job);
+}
+
+frnn_status frnn_run_by(const frnn_plan *plan, size_t most, double work, frnn_member_function f, void *job) {
     frnn_team team = {.size = 1, .function = f, .job = job, .plan = plan};
     const double useful = work / WORTH_A_THREAD;
-    size_t wanted = frnn_most_members(plan);
+    size_t wanted = most;
     if (useful < (double)wanted) wanted = useful > 1 ? (size_t)useful : 1;
     if (plan->poll && work >= WORK_BETWEEN_CLOCKS) team.polled = now();
     int shared = wanted > 1 && pthread_mutex_trylock(&user) == 0;

@@ -14,6 +14,9 @@ typedef void (*frnn_member_function)(frnn_team *team, size_t member, void *job);
  * to share, when the pool is busy with another caller's job or when threads cannot be had. */
 frnn_status frnn_run(const frnn_plan *plan, double work, frnn_member_function f, void *job);
 
+/* The same for so many members at most, because there is nothing to do for others. */
+frnn_status frnn_run_by(const frnn_plan *plan, size_t most, double work, frnn_member_function f, void *job);
+
 /* The most members that a team for this plan can have. */
 size_t frnn_most_members(const frnn_plan *plan);
 
