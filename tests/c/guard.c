@@ -9,7 +9,7 @@
 
 #include "check.h"
 
-enum { SLOTS = 128, MARGIN = 256, NAN_BYTE = 0xff, MARGIN_BYTE = 0xa5 };
+enum { SLOTS = 192, MARGIN = 256, NAN_BYTE = 0xff, MARGIN_BYTE = 0xa5 };
 
 /* Memory between two forbidden pages; kept, since asking the system for it is slow. */
 static struct slot {
