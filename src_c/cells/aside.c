@@ -5,14 +5,10 @@ static const double LEAST_BYTES = 16 * 1024;
 /* Of a member's columns: fewer do not make the widest tile. */
 enum { LEAST_PANELS = 4 };
 
-int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, size_t columns) {
+int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, size_t columns, size_t members) {
     const frnn_kernels *k = plan->kernels;
     const double row = (double)gates * (double)plan->H * (double)k->size;
-    const size_t members = frnn_most_members(plan);
     if (k->aside == 0 || plan->B != 1 || plan->T <= k->aside || plan->I == 0 || tape->table) return 0;
-    /* Members without a row take their part of the projection instead, which gains more if it is no smaller than the steps; of
-     * dx they do anyway. */
-    if (members > 1 && plan->I >= plan->H && !frnn_share_of(plan, gates, members, 0, !tape->dropout).together) return 0;
     return frnn_panels(k, columns) / members >= LEAST_PANELS && (double)plan->H * row > LEAST_BYTES
            && (double)(plan->I + plan->H) * row <= (double)k->aside_bytes;
 }

@@ -18,8 +18,9 @@ typedef struct frnn_work_aside {
     void *c[2][FRNN_MOST_ASIDE];
 } frnn_work_aside;
 
-/* Whether it pays beside products with (gates * H, columns) or (H, gates * columns), for as many inputs. */
-int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, size_t columns);
+/* Whether it pays beside products with (gates * H, columns) or (H, gates * columns), for as many inputs, which so many members
+ * share. */
+int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, size_t columns, size_t members);
 
 /* Adds c = start + a b to the work: these panels of b (K, N). The lists of a and of this c must be there. */
 void frnn_put_aside(frnn_work_aside *work, const frnn_kernels *k, const void *b, size_t K, size_t N, const void *start,

@@ -57,7 +57,10 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     frnn_backward g = {.plan = plan, .tape = tape, .gradients = gradients, .gates = gates, .group = 1, .steps = steps};
     g.span = frnn_backward_span(plan, width);
     g.parts = parts;
-    g.aside = gradients->dx && frnn_goes_aside(plan, tape, gates, plan->H);
+    /* Who has no row computes dx, too, which gains more if it is no smaller than the steps. */
+    const int shares_dx = threads > 1 && !frnn_share_of(plan, gates, threads, 0, !tape->dropout).together;
+    g.aside =
+        gradients->dx && !(shares_dx && plan->I >= plan->H) && frnn_goes_aside(plan, tape, gates, plan->H, threads);
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);

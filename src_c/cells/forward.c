@@ -27,6 +27,14 @@ static int meet(const frnn_plan *plan, ptrdiff_t stride, size_t width, size_t co
            && plan->B / frnn_most_members(plan) >= 8 && stride % MEETING == 0;
 }
 
+/* Whether members without rows could help the others to project: a chunk must be worth the wait for each other. */
+static int can_be_helped(const frnn_forward *f, size_t size, frnn_share share) {
+    const frnn_plan *plan = f->plan;
+    const double tokens = (double)frnn_least(f->chunk, plan->T) * (double)plan->B;
+    return size > plan->B && !share.together && !f->tape->table
+           && tokens * (double)plan->I * (double)f->gates * (double)plan->H >= HELPED_WORK;
+}
+
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
     const size_t columns = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
@@ -39,7 +47,10 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
         f.chunk = plan->T / chunks + (plan->T % chunks != 0);
         f.steps += f.steps / 2 + 1;
     }
-    f.aside = frnn_goes_aside(plan, tape, gates, columns);
+    /* Who helps gains more, if the projection is no smaller than the steps. */
+    const frnn_share share = frnn_share_of(plan, gates, threads, 0, !tape->dropout);
+    f.aside = !(plan->I >= plan->H && can_be_helped(&f, threads, share))
+              && frnn_goes_aside(plan, tape, gates, columns, share.together ? threads : 1);
     if (f.aside) f.chunk = plan->kernels->aside, f.steps = frnn_most(f.steps, 2 * f.chunk);
     f.steps = frnn_most(frnn_least(f.steps, plan->T), 1);
     const size_t tokens = frnn_times(l, f.steps, plan->B);
@@ -65,12 +76,9 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
     return f;
 }
 
-/* Whether the members that have no rows help to project those of the others: a chunk must be worth the wait for each other. */
+/* Whether the members that have no rows help to project those of the others. */
 static int is_helped(const frnn_forward *f, size_t size, frnn_share share) {
-    const frnn_plan *plan = f->plan;
-    const double tokens = (double)frnn_least(f->chunk, plan->T) * (double)plan->B;
-    return size > plan->B && !share.together && !f->aside && !f->tape->table
-           && tokens * (double)plan->I * (double)f->gates * (double)plan->H >= HELPED_WORK;
+    return !f->aside && can_be_helped(f, size, share);
 }
 
 size_t frnn_row_blocks(const frnn_forward *f, const frnn_team *team, frnn_share share) {
