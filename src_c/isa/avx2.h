@@ -13,6 +13,11 @@ enum { LANES_f32 = 8 };
 static inline __m256i first_f32(size_t n) { return _mm256_loadu_si256((const __m256i *)(first_table_f32 + 8 - n)); }
 static inline v_f32 v_set1_f32(float s) { return _mm256_set1_ps(s); }
 static inline v_f32 v_load_f32(const float *p) { return _mm256_loadu_ps(p); }
+static inline v_f32 v_load_once_f32(const float *p) {
+    v_f32 a = v_load_f32(p);
+    __asm__("" : "+x"(a));
+    return a;
+}
 static inline void v_store_f32(float *p, v_f32 a) { _mm256_storeu_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm256_maskload_ps(p, first_f32(n)); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm256_maskstore_ps(p, first_f32(n), a); }
@@ -64,6 +69,11 @@ enum { LANES_f64 = 4 };
 static inline __m256i first_f64(size_t n) { return _mm256_loadu_si256((const __m256i *)(first_table_f64 + 4 - n)); }
 static inline v_f64 v_set1_f64(double s) { return _mm256_set1_pd(s); }
 static inline v_f64 v_load_f64(const double *p) { return _mm256_loadu_pd(p); }
+static inline v_f64 v_load_once_f64(const double *p) {
+    v_f64 a = v_load_f64(p);
+    __asm__("" : "+x"(a));
+    return a;
+}
 static inline void v_store_f64(double *p, v_f64 a) { _mm256_storeu_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm256_maskload_pd(p, first_f64(n)); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm256_maskstore_pd(p, first_f64(n), a); }

@@ -9,6 +9,11 @@ enum { LANES_f32 = 16 };
 static inline __mmask16 first_f32(size_t n) { return (__mmask16)((1u << n) - 1); }
 static inline v_f32 v_set1_f32(float s) { return _mm512_set1_ps(s); }
 static inline v_f32 v_load_f32(const float *p) { return _mm512_loadu_ps(p); }
+static inline v_f32 v_load_once_f32(const float *p) {
+    v_f32 a = v_load_f32(p);
+    __asm__("" : "+v"(a));
+    return a;
+}
 static inline void v_store_f32(float *p, v_f32 a) { _mm512_storeu_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first_f32(n), p); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm512_mask_storeu_ps(p, first_f32(n), a); }
@@ -54,6 +59,11 @@ enum { LANES_f64 = 8 };
 static inline __mmask8 first_f64(size_t n) { return (__mmask8)((1u << n) - 1); }
 static inline v_f64 v_set1_f64(double s) { return _mm512_set1_pd(s); }
 static inline v_f64 v_load_f64(const double *p) { return _mm512_loadu_pd(p); }
+static inline v_f64 v_load_once_f64(const double *p) {
+    v_f64 a = v_load_f64(p);
+    __asm__("" : "+v"(a));
+    return a;
+}
 static inline void v_store_f64(double *p, v_f64 a) { _mm512_storeu_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm512_maskz_loadu_pd(first_f64(n), p); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm512_mask_storeu_pd(p, first_f64(n), a); }
@@ -96,6 +106,7 @@ typedef __m256 v_f32h;
 enum { LANES_f32h = 8 };
 static inline v_f32h v_set1_f32h(float s) { return _mm256_set1_ps(s); }
 static inline v_f32h v_load_f32h(const float *p) { return _mm256_loadu_ps(p); }
+static inline v_f32h v_load_once_f32h(const float *p) { return v_load_f32h(p); }
 static inline void v_store_f32h(float *p, v_f32h a) { _mm256_storeu_ps(p, a); }
 static inline v_f32h v_load_n_f32h(const float *p, size_t n) { return _mm512_castps512_ps256(v_load_n_f32(p, n)); }
 static inline void v_store_n_f32h(float *p, v_f32h a, size_t n) { v_store_n_f32(p, _mm512_castps256_ps512(a), n); }
@@ -110,6 +121,7 @@ typedef __m256d v_f64h;
 enum { LANES_f64h = 4 };
 static inline v_f64h v_set1_f64h(double s) { return _mm256_set1_pd(s); }
 static inline v_f64h v_load_f64h(const double *p) { return _mm256_loadu_pd(p); }
+static inline v_f64h v_load_once_f64h(const double *p) { return v_load_f64h(p); }
 static inline void v_store_f64h(double *p, v_f64h a) { _mm256_storeu_pd(p, a); }
 static inline v_f64h v_load_n_f64h(const double *p, size_t n) { return _mm512_castpd512_pd256(v_load_n_f64(p, n)); }
 static inline void v_store_n_f64h(double *p, v_f64h a, size_t n) { v_store_n_f64(p, _mm512_castpd256_pd512(a), n); }

@@ -4,6 +4,7 @@
  *   v_T, LANES_T               the vector and how many elements it holds
  *   v_set1(s)                  all lanes s
  *   v_load(p), v_store(p, a)   p aligned like an element
+ *   v_load_once(p)             v_load(p) into a register, from which everything takes it that uses it
  *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n <= LANES, no byte past them is read
  *   v_store_n(p, a, n)         the first n lanes to memory
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
@@ -54,6 +55,7 @@ static inline void v_leave(void) {}
     typedef u##INT v_bits_##T __attribute__((vector_size(16))); \
     enum { LANES_##T = COUNT }; \
     WORD v_##T v_load_##T(const REAL *p) { v_##T a; memcpy(&a, p, sizeof a); return a; } \
+    WORD v_##T v_load_once_##T(const REAL *p) { return v_load_##T(p); } \
     WORD void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
     WORD v_##T v_set1_##T(REAL s) { return s - (v_##T){0}; } \
     WORD v_##T v_load_n_##T(const REAL *p, size_t n) { \

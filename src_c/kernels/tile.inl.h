@@ -23,6 +23,9 @@
  * too many loads. */
 #define LOADED(rows, vectors) (IS_OF_PAIR(rows, vectors) ? (vectors) - 1 : (vectors))
 
+/* Low tiles, whose vectors of b gcc would have every multiply-add read for itself: more loads than a processor has time for. */
+#define LOADS_ONCE(rows) ((rows) == 2 || (rows) == 3)
+
 /* A vector of a tile's row of b. */
 FRNN_INLINE const REAL *F(tile_b)(const REAL *b, const int v, size_t panel_size) {
     return b + (size_t)(v / VECTORS) * panel_size + (size_t)(v % VECTORS) * LANES;
@@ -31,7 +34,10 @@ FRNN_INLINE const REAL *F(tile_b)(const REAL *b, const int v, size_t panel_size)
 FRNN_INLINE void F(tile_load_b)(const int rows, const int vectors, const REAL *b, size_t panel_size, VEC *w) {
     const int loaded = LOADED(rows, vectors);
     FRNN_UNROLL
-    for (int v = 0; v < loaded; v++) w[v] = V(load)(F(tile_b)(b, v, panel_size));
+    for (int v = 0; v < loaded; v++) {
+        const REAL *const at = F(tile_b)(b, v, panel_size);
+        w[v] = LOADS_ONCE(rows) ? V(load_once)(at) : V(load)(at);
+    }
 }
 
 /* acc += a b for one k of one row, with the row of b whose vectors are in w. */
@@ -45,13 +51,21 @@ FRNN_INLINE void F(row_add)(const int rows, const int vectors, VEC *acc, const R
     if (loaded < vectors) acc[loaded] = V(add_at)(acc[loaded], s, F(tile_b)(b, loaded, panel_size));
 }
 
-/* acc += a b for one k. */
-FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
-                             const REAL *const *a, size_t k, const REAL *b, size_t panel_size, uintptr_t next) {
+/* acc += a b for one k, some of b's vectors. */
+FRNN_INLINE void F(tile_add_some)(const int rows, const int vectors, VEC (*acc)[FRNN_MOST_VECTORS], const int first,
+                                  const REAL *const *a, size_t k, const REAL *b, size_t panel_size) {
     VEC w[FRNN_MOST_VECTORS];
     F(tile_load_b)(rows, vectors, b, panel_size, w);
     FRNN_UNROLL
-    for (int r = 0; r < rows; r++) F(row_add)(rows, vectors, acc[r], a[r] + k, w, b, panel_size);
+    for (int r = 0; r < rows; r++) F(row_add)(rows, vectors, acc[r] + first, a[r] + k, w, b, panel_size);
+}
+
+/* acc += a b for one k. If the widest tiles had all of b's vectors in registers, there would be none left for the sums. */
+FRNN_INLINE void F(tile_add)(const int rows, const int vectors, const int asks, VEC (*acc)[FRNN_MOST_VECTORS],
+                             const REAL *const *a, size_t k, const REAL *b, size_t panel_size, uintptr_t next) {
+    const int half = LOADS_ONCE(rows) && vectors == FRNN_MOST_VECTORS ? vectors / 2 : 0;
+    if (half) F(tile_add_some)(rows, half, acc, half, a, k, F(tile_b)(b, half, panel_size), panel_size);
+    F(tile_add_some)(rows, vectors - half, acc, 0, a, k, b, panel_size);
     FRNN_UNROLL
     for (size_t i = 0; i < PANEL * sizeof(REAL) && asks; i += FRNN_LINE)
         __builtin_prefetch((const char *)next + i, 0, 4 - F(ASKED_CACHE));
