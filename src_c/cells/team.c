@@ -29,7 +29,7 @@ static const double BARRIER_WORK = 15e3, STEP_WORK = 30e3;
  * Splitting the columns shares that wait, at the price of a barrier per step. */
 static int columns_pay(const frnn_plan *plan, size_t gates, size_t size) {
     const double row = (double)gates * (double)plan->H * (double)plan->H; /* multiply-adds */
-    const size_t floor = row * (double)plan->kernels->size > 1024 * 1024 ? 10 : 2;
+    const size_t floor = row * (double)plan->kernels->size > 1024 * 1024 ? 4 : 2;
     const size_t panels = frnn_panels(plan->kernels, plan->H), most_panels = (panels + size - 1) / size;
     const double by_rows = (double)frnn_most((plan->B + size - 1) / size, floor) * row;
     const double by_columns = (double)frnn_most(plan->B, floor) * row * (double)most_panels / (double)panels;
