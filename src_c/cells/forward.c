@@ -15,6 +15,11 @@ static const double HELPED_WORK = 500e3;
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
+/* Rows and bytes of weights with which a step does without a projection; and these, if there is a tape and no more rows than a
+ * tile has. Then the step asks for its places at one time, and had better not be the first to do so. */
+enum { FUSED_ROWS = 4 };
+static const size_t FUSED_BYTES = 896 * 1024, FUSED_BYTES_OF_TAPE = 512 * 1024;
+
 /* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 at least: enough
  * for low tiles, the weights and the outputs, not for high ones. With few columns a row is not used often enough for a copy
  * to pay. */
@@ -281,6 +286,14 @@ static void fetch_next_chunk(const frnn_forward *f, const frnn_step *s) {
         if (f->tape->x) frnn_fetch_row(frnn_x_at(plan, f->tape, b, step), plan->I * size);
         frnn_fetch_row(frnn_at(&f->z, b, step), f->gates * plan->H * size);
     }
+}
+
+/* There are half as many tiles, each twice as long; and all weights come from the second-level cache in every step. */
+int frnn_fusing_pays(const frnn_forward *f, size_t rows) {
+    const frnn_plan *plan = f->plan;
+    const double row = (double)f->gates * (double)plan->H * (double)plan->kernels->size;
+    const size_t most = f->tape->gates && rows <= plan->kernels->tile ? FUSED_BYTES_OF_TAPE : FUSED_BYTES;
+    return rows >= FUSED_ROWS && row * ((double)plan->I + (double)plan->H) <= (double)most;
 }
 
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,

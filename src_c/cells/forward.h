@@ -95,6 +95,9 @@ void frnn_begin_forward(const frnn_forward *f);
 /* x wx + b for the active tokens of a chunk, the rows of the step's share, to z; uses its lists x and outputs. */
 int frnn_project(const frnn_forward *f, frnn_team *team, size_t member, frnn_range steps, const frnn_step *s);
 
+/* Whether steps of so many rows had better compute x wx, too, instead of a projection of the whole chunk. */
+int frnn_fusing_pays(const frnn_forward *f, size_t rows);
+
 /* All steps of one member's share; `recur` computes one. Nonzero: the team is stopping. */
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
                     frnn_step_function recur, const void *cell);

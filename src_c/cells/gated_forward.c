@@ -7,8 +7,6 @@
 
 /* Bytes of gates that the cell's equations find in the nearest cache. */
 static const size_t NEAR_BYTES = 36 * 1024;
-/* Weights that a step can go through without the help of a projection. */
-static const size_t FUSED_BYTES = 512 * 1024;
 
 frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_t *elements) {
     frnn_layout l = {0};
@@ -29,13 +27,12 @@ static size_t block_elements(const frnn_gated *cell, const frnn_plan *plan) {
     return (cell->gates + (size_t)cell->has_u) * plan->kernels->panel;
 }
 
-/* Whether a step computes x wx too, which halves the tiles and makes each twice as long. Pays when a step's rows fill a
- * tile and all weights stay in the second-level cache. */
-static int is_fused(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape) {
-    const size_t room = FUSED_BYTES / plan->kernels->size / cell->gates / plan->H;
-    const frnn_gated_part w = frnn_gated_weights_in(cell, plan, NULL).together;
-    return plan->B / frnn_most_members(plan) >= plan->kernels->tile && plan->I <= room && plan->H <= room - plan->I
-           && w.gates_x == w.gates && !tape->dropout && !tape->table;
+/* Whether a step computes x wx, too. */
+static int is_fused(const frnn_gated_forward *f) {
+    const frnn_plan *plan = f->common.plan;
+    const frnn_tape *tape = f->common.tape;
+    return f->w.together.gates_x == f->w.together.gates && !f->few.group && !tape->dropout && !tape->table
+           && frnn_fusing_pays(&f->common, plan->B / frnn_most_members(plan));
 }
 
 /* Elements of the gates that are computed together. */
@@ -52,7 +49,7 @@ static frnn_gated_forward lay_out_forward(const frnn_gated *cell, const frnn_pla
                             .w = frnn_gated_weights_in(cell, plan, tape->prepared),
                             .few = frnn_lay_out_few(cell, plan, tape, l)};
     f.common.order = f.few.order;
-    f.fused = !f.few.group && is_fused(cell, plan, tape);
+    f.fused = is_fused(&f);
     /* A candidate with r h' is computed when all gates are there. */
     const int near = f.fused && !tape->gates && !cell->has_rh;
     const size_t steps = near || (f.few.group && tape->table) ? 0

@@ -12,9 +12,6 @@
 #include "cells/packing.h"
 #include "cells/team.h"
 
-/* Weights that a step can go through without the help of a projection. */
-static const size_t FUSED_BYTES = 256 * 1024;
-
 /* ---- prepared weights: bias | wx | wh, each padded to whole panels | wx interleaved, if that pays ---- */
 
 /* Inputs from which on a projection with rows interleaved gains more than both products in one step do: with units that leave half
@@ -113,13 +110,6 @@ static forward lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, frn
     return f;
 }
 
-/* Whether a step computes x wx too, instead of a projection of the whole chunk: fewer tiles, each twice as long. Pays
- * when a step's rows fill a tile and all weights stay in the second-level cache. */
-static int is_fused(const frnn_plan *plan, frnn_share share) {
-    return !is_interleaved(plan) && share.rows.last - share.rows.first >= plan->kernels->tile
-           && (plan->I + plan->H) * plan->H * plan->kernels->size <= FUSED_BYTES;
-}
-
 static void drop(const frnn_forward *f, const frnn_step *s, char *dropped) {
     const size_t row = f->plan->H * f->plan->kernels->size;
     for (size_t i = 0; i < s->n; i++) {
@@ -159,7 +149,8 @@ static void forward_member(frnn_team *team, size_t member, void *job) {
     const size_t blocks = frnn_row_blocks(&f->common, team, all);
     for (size_t i = 0; i < blocks; i++) {
         const frnn_share share = frnn_row_block(all, blocks, i);
-        const int fused = f->common.tape->table || is_fused(plan, share);
+        const int pays = !is_interleaved(plan) && frnn_fusing_pays(&f->common, share.rows.last - share.rows.first);
+        const int fused = f->common.tape->table || pays;
         if (frnn_go_forward(&f->common, team, member, share, fused, recur, f)) return;
     }
 }
