@@ -15,8 +15,8 @@ static const double HELPED_WORK = 500e3;
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
-/* Rows and bytes of weights with which a step does without a projection; and these, if there is a tape and no more rows than a
- * tile has. Then the step asks for its places at one time, and had better not be the first to do so. */
+/* Rows and bytes of weights with which a step does without a projection; and bytes, if it asks for its places on a tape at one time:
+ * then it had better not be the first to do so. */
 enum { FUSED_ROWS = 4 };
 static const size_t FUSED_BYTES = 896 * 1024, FUSED_BYTES_OF_TAPE = 512 * 1024;
 
@@ -292,7 +292,7 @@ static void fetch_next_chunk(const frnn_forward *f, const frnn_step *s) {
 int frnn_fusing_pays(const frnn_forward *f, size_t rows) {
     const frnn_plan *plan = f->plan;
     const double row = (double)f->gates * (double)plan->H * (double)plan->kernels->size;
-    const size_t most = f->tape->gates && rows <= plan->kernels->tile ? FUSED_BYTES_OF_TAPE : FUSED_BYTES;
+    const size_t most = f->tape->gates && !frnn_are_many_lines(plan, f->tape, rows) ? FUSED_BYTES_OF_TAPE : FUSED_BYTES;
     return rows >= FUSED_ROWS && row * ((double)plan->I + (double)plan->H) <= (double)most;
 }
 

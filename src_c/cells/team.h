@@ -33,10 +33,15 @@ typedef struct frnn_share {
 /* may_split_columns: 0 forces the first way. */
 frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns);
 
-/* Whether a step's products ask for what the next steps need: of more rows than a tile has, it would be more lines at one
- * time than the queues of the caches take. */
+/* Whether all that a step needs of so many rows would be more lines at one time than the queues of the caches take. */
+static inline int frnn_are_many_lines(const frnn_plan *plan, const frnn_tape *tape, size_t rows) {
+    const size_t tile = plan->kernels->tile;
+    return rows > (tape->gates ? frnn_least(tile, 8) : tile);
+}
+
+/* Whether a step's products ask for what the next steps need. */
 static inline int frnn_products_ask(const frnn_plan *plan, const frnn_tape *tape, frnn_share share) {
-    return share.rows.last - share.rows.first > plan->kernels->tile && !share.together && !tape->mask;
+    return frnn_are_many_lines(plan, tape, share.rows.last - share.rows.first) && !share.together && !tape->mask;
 }
 
 /* For some rows that are asked for while the products of a step of n compute. */
