@@ -285,16 +285,18 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const size_t row = k->panel * k->size; /* of a panel */
     const int needs_wh = frnn_needs_wh(&g->common);
     if (needs_wh
-        && frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all, g->wh_t))
+        && frnn_transpose(team, member, k, H, together, w->wh, g->order_h, cell->has_rh ? together : all,
+                          FRNN_USED_LATER, g->wh_t))
         return;
     if (all > together && (needs_wh || cell->has_rh)
         && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
-                          cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
+                          FRNN_USED_LATER, cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
         return;
     if (g->common.gradients->dx) {
         char *const wx_t = g->common.wx_t; /* in the order of dz, which begins with the candidate */
-        if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, wx_t)) return;
-        if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, wx_t)) return;
+        if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, FRNN_USED_LATER, wx_t)) return;
+        if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, FRNN_USED_LATER, wx_t))
+            return;
     }
     const frnn_summed summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS;
     const frnn_way_back way = {.step = step_back,

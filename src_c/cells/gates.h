@@ -17,7 +17,7 @@ typedef struct frnn_gate_matrix {
     size_t K, H, gates, stride;
 } frnn_gate_matrix;
 
-/* packed: a member's part of the panels of the matrix. */
+/* packed: a member's part of the panels of the matrix, to be used later. */
 void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
                      void *packed);
 

@@ -2,8 +2,10 @@
 
 #include <string.h>
 
-/* As many streams as the processor follows by itself. */
-enum { ROWS_AT_ONCE = 8 };
+#include "cells/gates.h"
+
+/* Of a matrix. A step of training goes through some ten times as much, which is what third-level caches have room for. */
+static const double PAST_CACHES_BYTES = 3e6;
 
 /* Bytes that weigh as much as a multiply-add. */
 static const double BYTES_PER_WORK = 3;
@@ -13,12 +15,20 @@ double frnn_packing_work(const frnn_plan *plan, size_t gates) {
     return elements * (double)plan->kernels->size / BYTES_PER_WORK;
 }
 
+int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N) {
+    return (double)K * (double)N * (double)k->size >= PAST_CACHES_BYTES;
+}
+
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
-                      void *packed) {
+                      frnn_use use, void *packed) {
+    if (use == FRNN_USED_LATER && frnn_goes_past_caches(k, K, N)) {
+        frnn_pack_gates(team, member, k, &(frnn_gate_matrix){w, K, N, 1, N}, packed);
+        return;
+    }
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
-    const void *rows[ROWS_AT_ONCE];
-    for (size_t k0 = 0; k0 < K; k0 += ROWS_AT_ONCE) {
-        const size_t count = frnn_least(K - k0, ROWS_AT_ONCE);
+    const void *rows[FRNN_ROWS_AT_ONCE];
+    for (size_t k0 = 0; k0 < K; k0 += FRNN_ROWS_AT_ONCE) {
+        const size_t count = frnn_least(K - k0, FRNN_ROWS_AT_ONCE);
         for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * k->size;
         k->pack(count, rows, k0, K, N, panels.first, panels.last, packed);
     }
@@ -52,21 +62,12 @@ void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, v
 }
 
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
-                   const size_t *order, size_t rows, void *transposed) {
+                   const size_t *order, size_t rows, frnn_use use, void *transposed) {
     const frnn_range panels = frnn_part(frnn_panels(k, K), frnn_team_size(team), member);
+    const int past_caches = use == FRNN_USED_LATER && frnn_goes_past_caches(k, K, N);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
-        k->transpose(K, N, packed, order, rows, panel, panel + 1, transposed);
+        k->transpose(K, N, packed, order, rows, panel, panel + 1, past_caches, transposed);
         if (frnn_worked(team, member, (double)N * (double)k->panel)) return 1;
     }
     return 0;
-}
-
-int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed) {
-    const char *at = packed;
-    for (size_t column = 0; column < N; column += k->panel) {
-        const size_t bytes = frnn_least(k->panel, N - column) * k->size;
-        for (size_t i = 0; i < K; i++, at += k->panel * k->size)
-            if (memcmp((const char *)w + (i * N + column) * k->size, at, bytes)) return 0;
-    }
-    return 1;
 }

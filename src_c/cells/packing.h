@@ -5,14 +5,24 @@
 #include "cells/team.h"
 #include "runtime/sizes.h"
 
+/* Rows of a matrix that are packed side by side: as many streams as the processor follows by itself. */
+enum { FRNN_ROWS_AT_ONCE = 8 };
+
 /* What packing all weights weighs when members are called, in multiply-adds. Little enough that only weights which do not
  * stay in the second-level cache are packed by more than one: the others are still in that of who changed them, and who is
  * to change them again would have to take back what others have read. */
 double frnn_packing_work(const frnn_plan *plan, size_t gates);
 
+/* When a matrix in panels is used first: right after they were written, or after much else. */
+typedef enum frnn_use { FRNN_USED_NOW, FRNN_USED_LATER } frnn_use;
+
+/* Whether a K x N matrix is so large that by then its panels would have driven themselves from the caches, into which they would
+ * have been read before they were written: they go past the caches. */
+int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N);
+
 /* packed: a member's part of the panels of the dense K x N matrix w. */
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
-                      void *packed);
+                      frnn_use use, void *packed);
 
 /* The same interleaved, N being half a panel at most: rows of a group, elements of all groups, and the packing. */
 size_t frnn_interleaved(const frnn_kernels *k, size_t N);
@@ -22,9 +32,6 @@ void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, v
 /* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
  * interrupted. Nonzero: the team is stopping. */
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
-                   const size_t *order, size_t rows, void *transposed);
-
-/* Whether packed holds the very bits of w. */
-int frnn_is_packed_from(const frnn_kernels *k, const void *w, size_t K, size_t N, const void *packed);
+                   const size_t *order, size_t rows, frnn_use use, void *transposed);
 
 #endif

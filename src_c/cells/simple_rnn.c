@@ -8,6 +8,7 @@
 
 #include "cells/backward.h"
 #include "cells/forward.h"
+#include "cells/gates.h"
 #include "cells/outer_sums.h"
 #include "cells/packing.h"
 #include "cells/team.h"
@@ -62,8 +63,8 @@ static void prepare_member(frnn_team *team, size_t member, void *job) {
     const preparation *p = job;
     const frnn_plan *plan = p->plan;
     const frnn_kernels *k = plan->kernels;
-    frnn_pack_matrix(team, member, k, p->wx, plan->I, plan->H, p->to.wx);
-    frnn_pack_matrix(team, member, k, p->wh, plan->H, plan->H, p->to.wh);
+    frnn_pack_matrix(team, member, k, p->wx, plan->I, plan->H, FRNN_USED_LATER, p->to.wx);
+    frnn_pack_matrix(team, member, k, p->wh, plan->H, plan->H, FRNN_USED_LATER, p->to.wh);
     if (member > 0) return;
     memset(p->to.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
     if (p->b) memcpy(p->to.b, p->b, plan->H * k->size);
@@ -89,8 +90,9 @@ frnn_status frnn_simple_rnn_prepared_from(const frnn_plan *plan, const void *wx,
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
     const frnn_kernels *k = plan->kernels;
     const weights w = weights_in(plan, prepared);
-    *same = is_bias(b, plan->H * k->size, w.b) && frnn_is_packed_from(k, wh, plan->H, plan->H, w.wh)
-            && frnn_is_packed_from(k, wx, plan->I, plan->H, w.wx);
+    const frnn_gate_matrix of_x = {wx, plan->I, plan->H, 1, plan->H}, of_h = {wh, plan->H, plan->H, 1, plan->H};
+    *same = is_bias(b, plan->H * k->size, w.b) && frnn_are_gates_packed_from(k, &of_h, w.wh)
+            && frnn_are_gates_packed_from(k, &of_x, w.wx);
     return FRNN_OK;
 }
 
@@ -278,10 +280,11 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     const weights w = weights_in(plan, g->common.tape->prepared);
     const frnn_share share = frnn_share_of(plan, 1, size, member, !g->common.tape->dropout);
     if (frnn_needs_wh(&g->common)
-        && frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, g->wh_t))
+        && frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, FRNN_USED_LATER, g->wh_t))
         return;
     if (g->common.gradients->dx
-        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, g->common.wx_t))
+        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, FRNN_USED_LATER,
+                          g->common.wx_t))
         return;
     const frnn_way_back way = {.step = step_back,
                                .sum = sum,

@@ -7,6 +7,7 @@ static const int32_t first_table_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 static const int64_t first_table_f64[8] = {-1, -1, -1, -1};
 
 static inline void v_leave(void) { _mm256_zeroupper(); }
+static inline void v_drain(void) { _mm_sfence(); }
 
 typedef __m256 v_f32;
 enum { LANES_f32 = 8 };
@@ -19,6 +20,7 @@ static inline v_f32 v_load_once_f32(const float *p) {
     return a;
 }
 static inline void v_store_f32(float *p, v_f32 a) { _mm256_storeu_ps(p, a); }
+static inline void v_stream_f32(float *p, v_f32 a) { _mm256_stream_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm256_maskload_ps(p, first_f32(n)); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm256_maskstore_ps(p, first_f32(n), a); }
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm256_fmadd_ps(a, b, c); }
@@ -75,6 +77,7 @@ static inline v_f64 v_load_once_f64(const double *p) {
     return a;
 }
 static inline void v_store_f64(double *p, v_f64 a) { _mm256_storeu_pd(p, a); }
+static inline void v_stream_f64(double *p, v_f64 a) { _mm256_stream_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm256_maskload_pd(p, first_f64(n)); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm256_maskstore_pd(p, first_f64(n), a); }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm256_fmadd_pd(a, b, c); }

@@ -3,6 +3,7 @@
 #define FRNN_AVX512_H
 
 static inline void v_leave(void) { _mm256_zeroupper(); }
+static inline void v_drain(void) { _mm_sfence(); }
 
 typedef __m512 v_f32;
 enum { LANES_f32 = 16 };
@@ -15,6 +16,7 @@ static inline v_f32 v_load_once_f32(const float *p) {
     return a;
 }
 static inline void v_store_f32(float *p, v_f32 a) { _mm512_storeu_ps(p, a); }
+static inline void v_stream_f32(float *p, v_f32 a) { _mm512_stream_ps(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first_f32(n), p); }
 static inline void v_store_n_f32(float *p, v_f32 a, size_t n) { _mm512_mask_storeu_ps(p, first_f32(n), a); }
 static inline v_f32 v_fma_f32(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmadd_ps(a, b, c); }
@@ -65,6 +67,7 @@ static inline v_f64 v_load_once_f64(const double *p) {
     return a;
 }
 static inline void v_store_f64(double *p, v_f64 a) { _mm512_storeu_pd(p, a); }
+static inline void v_stream_f64(double *p, v_f64 a) { _mm512_stream_pd(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) { return _mm512_maskz_loadu_pd(first_f64(n), p); }
 static inline void v_store_n_f64(double *p, v_f64 a, size_t n) { _mm512_mask_storeu_pd(p, first_f64(n), a); }
 static inline v_f64 v_fma_f64(v_f64 a, v_f64 b, v_f64 c) { return _mm512_fmadd_pd(a, b, c); }

@@ -5,6 +5,7 @@
  *   v_set1(s)                  all lanes s
  *   v_load(p), v_store(p, a)   p aligned like an element
  *   v_load_once(p)             v_load(p) into a register, from which everything takes it that uses it
+ *   v_stream(p, a)             v_store(p, a) past the caches, p aligned like a vector
  *   v_load_n(p, n)             the first n lanes from memory, 0 in the others; 0 < n <= LANES, no byte past them is read
  *   v_store_n(p, a, n)         the first n lanes to memory
  *   v_fma(a, b, c)             a * b + c; one rounding where the instruction exists
@@ -20,6 +21,7 @@
  *   v_fold(a, b)               a0 + a1, a2 + a3, ..., b0 + b1, b2 + b3, ...
  *   v_positive(a, b)           lanes of b where a > 0, else 0
  * once, without a type,
+ *   v_drain()                  what was stored past the caches can be seen by other threads
  *   v_leave()                  no vector is needed any more, where the processor wants to know
  * and for the tiles
  *   ROWS_T, VECTORS_T          rows and vectors of the register tile
@@ -44,6 +46,7 @@
 #define FRNN_GENERIC_H
 
 static inline void v_leave(void) {}
+static inline void v_drain(void) {}
 
 /* Compiled for size, a compiler would call these words. And in a loop over the lanes gcc does not see that all get the same. */
 #define WORD static inline __attribute__((always_inline))
@@ -58,6 +61,7 @@ static inline void v_leave(void) {}
     WORD v_##T v_load_once_##T(const REAL *p) { return v_load_##T(p); } \
     WORD void v_store_##T(REAL *p, v_##T a) { memcpy(p, &a, sizeof a); } \
     WORD v_##T v_set1_##T(REAL s) { return s - (v_##T){0}; } \
+    WORD void v_stream_##T(REAL *p, v_##T a) { v_store_##T(p, a); } \
     WORD v_##T v_load_n_##T(const REAL *p, size_t n) { \
         v_##T a = {0}; \
         for (size_t i = 0; i < n; i++) a[i] = p[i]; \

@@ -3,6 +3,7 @@
 #define FRNN_NEON_H
 
 static inline void v_leave(void) {}
+static inline void v_drain(void) {}
 
 typedef float32x4_t v_f32;
 enum { LANES_f32 = 4 };
@@ -10,6 +11,7 @@ static inline v_f32 v_set1_f32(float s) { return vdupq_n_f32(s); }
 static inline v_f32 v_load_f32(const float *p) { return vld1q_f32(p); }
 static inline v_f32 v_load_once_f32(const float *p) { return v_load_f32(p); }
 static inline void v_store_f32(float *p, v_f32 a) { vst1q_f32(p, a); }
+static inline void v_stream_f32(float *p, v_f32 a) { v_store_f32(p, a); }
 static inline v_f32 v_load_n_f32(const float *p, size_t n) {
     float a[LANES_f32] = {0};
     for (size_t i = 0; i < n; i++) a[i] = p[i];
@@ -49,6 +51,7 @@ static inline v_f64 v_set1_f64(double s) { return vdupq_n_f64(s); }
 static inline v_f64 v_load_f64(const double *p) { return vld1q_f64(p); }
 static inline v_f64 v_load_once_f64(const double *p) { return v_load_f64(p); }
 static inline void v_store_f64(double *p, v_f64 a) { vst1q_f64(p, a); }
+static inline void v_stream_f64(double *p, v_f64 a) { v_store_f64(p, a); }
 static inline v_f64 v_load_n_f64(const double *p, size_t n) {
     return n < LANES_f64 ? vsetq_lane_f64(*p, vdupq_n_f64(0), 0) : vld1q_f64(p);
 }

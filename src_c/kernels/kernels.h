@@ -140,10 +140,13 @@ struct frnn_kernels {
     /* Rows k0 .. k0+count-1 of a packed K x N matrix from row pointers, panels first <= p < last. */
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,
                  void *packed);
+    /* Some rows of whole panels, `step` elements from one to the next, from rows `stride` elements apart that lie in memory as
+     * one dense matrix, past the caches. */
+    void (*stream)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step);
     /* The transpose of a packed K x N matrix, among others in a packed rows x K matrix, panels first <= p < last of that.
-     * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. */
+     * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. It may go past the caches. */
     void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
-                      size_t last, void *transposed);
+                      size_t last, int past_caches, void *transposed);
     /* to (columns, rows) is the transpose of from (rows, columns). */
     void (*turn)(size_t rows, size_t columns, const void *const *from, void *const *to);
     /* sum (panel,) += the sum of the n rows of one packed panel. */

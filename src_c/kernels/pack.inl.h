@@ -15,6 +15,17 @@ static void F(pack)(size_t count, const void *const *rows, size_t k0, size_t K, 
     }
 }
 
+static void F(stream)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step) {
+    for (size_t p = 0; p < panels; p++)
+        for (size_t r = 0; r < rows; r++) {
+            const REAL *const row = (const REAL *)from + r * stride + p * PANEL;
+            REAL *const packed = (REAL *)to + p * step + r * PANEL;
+            FRNN_UNROLL
+            for (size_t v = 0; v < PANEL; v += LANES) V(stream)(packed + v, V(load)(row + v));
+        }
+    v_drain();
+}
+
 /* Turns around LANES x LANES elements: as many rounds as LANES has bits, each an interleaving of the first half of the
  * vectors with the second, which moves every element's row number one bit further into its column number. */
 FRNN_INLINE void F(transpose_square)(VEC *v) {
@@ -51,7 +62,7 @@ static void F(turn)(size_t rows, size_t columns, const void *const *from, void *
 
 /* Both sides are made of blocks of PANEL x PANEL elements that lie in one piece: each is turned around by itself. */
 static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
-                         size_t last, void *transposed) {
+                         size_t last, int past_caches, void *transposed) {
     for (size_t to_panel = first; to_panel < last; to_panel++) {
         const size_t k0 = to_panel * PANEL;
         for (size_t n0 = 0; n0 < N; n0 += LANES) {
@@ -66,9 +77,14 @@ static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *o
                 }
                 F(transpose_square)(v);
                 FRNN_UNROLL
-                for (size_t i = 0; i < LANES; i++)
-                    if (n0 + i < N) V(store)(to + (order ? order[n0 + i] : n0 + i) * PANEL, v[i]);
+                for (size_t i = 0; i < LANES; i++) {
+                    if (n0 + i == N) break;
+                    REAL *const row = to + (order ? order[n0 + i] : n0 + i) * PANEL;
+                    if (past_caches) V(stream)(row, v[i]);
+                    else V(store)(row, v[i]);
+                }
             }
         }
     }
+    if (past_caches) v_drain();
 }

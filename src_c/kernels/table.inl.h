@@ -36,6 +36,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .outer_rows = F(outer_rows),
     .pack_tiles = F(pack_tiles),
     .pack = F(pack),
+    .stream = F(stream),
     .transpose = F(transpose),
     .turn = F(turn),
     .sum = F(sum),

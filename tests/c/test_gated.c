@@ -140,6 +140,13 @@ static void prepare(call *c) {
               && same == 0,
           "prepared_from takes other weights for its own");
     c->tape.prepared = prepared;
+    /* And by several members, if it is work enough, whose parts begin anywhere in a block. */
+    frnn_plan shared = c->plan;
+    shared.threads = 3;
+    void *parts = guard_take(bytes, 64);
+    CHECK(c->cell->prepare(&shared, wx, wh, b, parts) == FRNN_OK, "prepare by 3 threads");
+    CHECK(c->cell->prepared_from(&shared, wx, wh, b, parts, &same) == FRNN_OK && same == 1,
+          "3 threads prepare other weights than one");
 }
 
 static call make_call(const frnn_kernels *kernels, const options *o) {
@@ -594,6 +601,10 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
                 if (effort == FULL && o != &many_units) check_call(kernels, o, 2);
             }
         }
+        /* Weights so large that they go past the caches, and a last block that does not. */
+        options large = work_to_share((gated_kind)kind, 3, kernels->size == 4 ? 903 : 643);
+        large.T = 2, large.I = 3;
+        check_call(kernels, &large, effort == FULL ? 3 : 2);
         if (effort == QUICK) continue;
         few.B = 256 + kernels->lanes, few.I = 40, few.V = 0, few.go_backwards = 1, few.T = 5;
         check_call(kernels, &few, 3);

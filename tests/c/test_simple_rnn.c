@@ -105,6 +105,8 @@ void test_simple_rnn(const frnn_kernels *kernels, effort effort) {
         guard_at_end((int)(i / 2 % 2));
         check_call(kernels, &o, 1);
     }
+    /* Weights so large that they go past the caches, with a last panel that is not whole. */
+    check_sizes(kernels, 2, 2, 3, kernels->size == 4 ? 903 : 643);
     /* A product large enough to be computed in several pieces. */
     if (effort == FULL) check_sizes(kernels, 150, 2, 3, 290);
     /* Sums so long that they are made in parts: over x by itself, and over x and h. */
