@@ -2,6 +2,11 @@
 #ifndef FRNN_AVX512_H
 #define FRNN_AVX512_H
 
+/* The compiler cannot know it from now on, nor read it again instead. */
+#ifndef IN_A_REGISTER
+#define IN_A_REGISTER(a) __asm__("" : "+v"(a))
+#endif
+
 static inline void v_leave(void) { _mm256_zeroupper(); }
 static inline void v_drain(void) { _mm_sfence(); }
 
@@ -12,7 +17,7 @@ static inline v_f32 v_set1_f32(float s) { return _mm512_set1_ps(s); }
 static inline v_f32 v_load_f32(const float *p) { return _mm512_loadu_ps(p); }
 static inline v_f32 v_load_once_f32(const float *p) {
     v_f32 a = v_load_f32(p);
-    __asm__("" : "+v"(a));
+    IN_A_REGISTER(a);
     return a;
 }
 static inline void v_store_f32(float *p, v_f32 a) { _mm512_storeu_ps(p, a); }
@@ -63,7 +68,7 @@ static inline v_f64 v_set1_f64(double s) { return _mm512_set1_pd(s); }
 static inline v_f64 v_load_f64(const double *p) { return _mm512_loadu_pd(p); }
 static inline v_f64 v_load_once_f64(const double *p) {
     v_f64 a = v_load_f64(p);
-    __asm__("" : "+v"(a));
+    IN_A_REGISTER(a);
     return a;
 }
 static inline void v_store_f64(double *p, v_f64 a) { _mm512_storeu_pd(p, a); }

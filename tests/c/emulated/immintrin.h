@@ -1,5 +1,5 @@
 /* AVX-512 for a processor that has none, so that its kernels are tested everywhere: SIMDe's functions under Intel's names,
- * compiled for AVX2 and FMA, and the six that SIMDe 0.7.4 lacks. It stands before the compiler's own <immintrin.h>, to which
+ * compiled for AVX2 and FMA, and the nine that SIMDe 0.7.4 lacks. It stands before the compiler's own <immintrin.h>, to which
  * it adds. It cannot show whether the processor's instructions do the same, nor how fast they are. */
 #ifndef EMULATED_IMMINTRIN_H
 #define EMULATED_IMMINTRIN_H
@@ -11,6 +11,8 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 #include <simde/x86/fma.h>
+
+#define IN_A_REGISTER(a) (void)(a) /* none is large enough */
 
 /* The region would allow the instructions themselves. */
 #undef FRNN_REGION_BEGIN
@@ -46,11 +48,20 @@ static inline __m512d emulated_permute_pd(__m512d a, int order) {
     return b;
 }
 
+static inline __m256 emulated_extractf32x8_ps(__m512 a, int half) {
+    __m256 b;
+    for (int i = 0; i < 8; i++) b[i] = a[8 * half + i];
+    return b;
+}
+
+#define _mm512_extractf32x8_ps emulated_extractf32x8_ps
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_maskz_loadu_pd emulated_maskz_loadu_pd
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_mask_storeu_pd emulated_mask_storeu_pd
 #define _mm512_permute_ps emulated_permute_ps
 #define _mm512_permute_pd emulated_permute_pd
+#define _mm512_stream_ps _mm512_store_ps
+#define _mm512_stream_pd _mm512_store_pd
 
 #endif
