@@ -22,6 +22,10 @@ FRNN_INLINE void F(act_all)(frnn_activation activation, int n, void *const volat
  * multiple of AT_ONCE; if it is none, the list has room for one. It is volatile, lest the compiler gather places and store them as
  * a vector, whose parts can be read only when all of it is in the cache. */
 FRNN_ONE_COPY void F(act_rows)(frnn_activation activation, int n, void *volatile *at, size_t column, size_t end) {
+    if (n == 1 && (end - column) % (2 * LANES) == 0) { /* a single row is two of half as many columns */
+        end -= (end - column) / 2;
+        at[n++] = (REAL *)at[0] + (end - column);
+    }
     const int left = n % AT_ONCE, width = left > AT_ONCE / 2 ? AT_ONCE : 2, whole = (n + width - 1) / width * width;
     assert(STORES_LINES || left == 0);
     FRNN_ROLLED for (int i = n; i < whole; i++) at[i] = at[n - 1];
