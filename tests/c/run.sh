@@ -100,7 +100,7 @@ fi
 
 section "AVX-512 emulated"
 # The core believes that this processor has everything. The flag is for -O1 to clear the vectors' upper parts, too.
-emulated="-O1 -fexpensive-optimizations -g0 -mavx2 -mfma -Wno-psabi -I$tests/emulated -D__builtin_cpu_supports(feature)=1"
+emulated="-O1 -fexpensive-optimizations -g0 -mavx2 -mfma -Wno-psabi -D__builtin_cpu_supports(feature)=1"
 if ! [ -e /usr/include/simde/x86/avx512.h ]; then
     echo "skipped: SIMDe (libsimde-dev) is missing"
 elif ! grep -q '^avx2: [0-9]* checks' "$scratch/native.log"; then
@@ -108,11 +108,11 @@ elif ! grep -q '^avx2: [0-9]* checks' "$scratch/native.log"; then
 elif ! grep -q '^avx512: not on this machine' "$scratch/native.log"; then
     echo "only compiled: it is tested above"
     # shellcheck disable=SC2086
-    "$cc" $flags $emulated -c "$source/isa/avx512.c" -I"$source" -o "$scratch/emulated.o"
+    "$cc" $flags $emulated -c "$source/isa/avx512.c" -I"$tests/emulated" -I"$source" -o "$scratch/emulated.o"
 else
     absent=
     # shellcheck disable=SC2086
-    build emulated "$cc" $emulated
+    build emulated "$cc" $emulated -I"$tests/emulated"
     passes "$scratch/emulated" --isa avx512
     grep -q '^avx512: [0-9]* checks' "$scratch/log"
 fi
