@@ -42,7 +42,9 @@ static int can_be_helped(const frnn_forward *f, size_t size, frnn_share share) {
 
 frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, size_t gates, frnn_layout *l) {
     const size_t size = plan->kernels->size, threads = frnn_most_members(plan);
-    const size_t columns = frnn_times(l, gates, plan->H), rows = frnn_most(plan->B / threads, 1);
+    const size_t columns = frnn_times(l, gates, plan->H);
+    const frnn_share share = frnn_share_of(plan, gates, threads, 0, !tape->dropout);
+    const size_t rows = frnn_most(share.together ? plan->B : plan->B / threads, 1); /* of a member */
     frnn_forward f = {.plan = plan, .tape = tape, .gates = gates};
     f.steps = (frnn_most(frnn_chunk_tokens(plan, frnn_least(plan->I, columns) + columns), FRNN_LEAST_TOKENS) + rows - 1)
               / rows;
@@ -53,7 +55,6 @@ frnn_forward frnn_lay_out_forward(const frnn_plan *plan, const frnn_tape *tape, 
         f.steps += f.steps / 2 + 1;
     }
     /* Who helps gains more, if the projection is no smaller than the steps. */
-    const frnn_share share = frnn_share_of(plan, gates, threads, 0, !tape->dropout);
     f.aside = !(plan->I >= plan->H && can_be_helped(&f, threads, share))
               && frnn_goes_aside(plan, tape, gates, columns, share.together ? threads : 1);
     if (f.aside) f.chunk = plan->kernels->aside, f.steps = frnn_most(f.steps, 2 * f.chunk);

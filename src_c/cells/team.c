@@ -22,18 +22,20 @@ frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t membe
     return (frnn_range){frnn_least(groups.first * group, n), frnn_least(groups.last * group, n)};
 }
 
-/* Multiply-adds that take as long as a barrier, and those of a member's step that pay for one. */
-static const double BARRIER_WORK = 15e3, STEP_WORK = 30e3;
+/* Multiply-adds that take as long as a barrier, for each element of a step's gates as what the members read that others have
+ * just written, and those of a member's step that pay for both. */
+static const double BARRIER_WORK = 15e3, EXCHANGE_WORK = 4.5, STEP_WORK = 30e3;
 
 /* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache.
- * Splitting the columns shares that wait, at the price of a barrier per step. */
+ * Splitting the columns shares that wait, at the price of a barrier and of an exchange per step. */
 static int columns_pay(const frnn_plan *plan, size_t gates, size_t size) {
     const double row = (double)gates * (double)plan->H * (double)plan->H; /* multiply-adds */
     const size_t floor = row * (double)plan->kernels->size > 1024 * 1024 ? 4 : 2;
     const size_t panels = frnn_panels(plan->kernels, plan->H), most_panels = (panels + size - 1) / size;
     const double by_rows = (double)frnn_most((plan->B + size - 1) / size, floor) * row;
     const double by_columns = (double)frnn_most(plan->B, floor) * row * (double)most_panels / (double)panels;
-    return panels >= size && by_columns + BARRIER_WORK < by_rows && (double)plan->B * row / (double)size > STEP_WORK;
+    const double price = BARRIER_WORK + EXCHANGE_WORK * (double)plan->B * (double)gates * (double)plan->H;
+    return panels >= size && by_columns + price < by_rows && (double)plan->B * row / (double)size > STEP_WORK;
 }
 
 frnn_share frnn_share_of(const frnn_plan *plan, size_t gates, size_t size, size_t member, int may_split_columns) {
