@@ -15,10 +15,9 @@ static const double HELPED_WORK = 500e3;
 static const size_t CACHE_BYTES = 1024 * 1024;
 enum { LEAST_ROWS = 32 };
 
-/* Rows and bytes of weights with which a step does without a projection; and bytes, if it asks for its places on a tape at one time:
- * then it had better not be the first to do so. */
+/* Rows and bytes of weights with which a step does without a projection. */
 enum { FUSED_ROWS = 4 };
-static const size_t FUSED_BYTES = 896 * 1024, FUSED_BYTES_OF_TAPE = 512 * 1024;
+static const size_t FUSED_BYTES = 896 * 1024;
 
 /* The nearest cache has as many places for all lines that are a multiple of this apart as it has ways, 8 at least: enough
  * for low tiles, the weights and the outputs, not for high ones. With few columns a row is not used often enough for a copy
@@ -293,8 +292,10 @@ static void fetch_next_chunk(const frnn_forward *f, const frnn_step *s) {
 int frnn_fusing_pays(const frnn_forward *f, size_t rows) {
     const frnn_plan *plan = f->plan;
     const double row = (double)f->gates * (double)plan->H * (double)plan->kernels->size;
-    const size_t most = f->tape->gates && !frnn_are_many_lines(plan, f->tape, rows) ? FUSED_BYTES_OF_TAPE : FUSED_BYTES;
-    return rows >= FUSED_ROWS && row * ((double)plan->I + (double)plan->H) <= (double)most;
+    /* A step that asks for its places on a tape at one time had better not be the first to do so, if they are far. */
+    const int asks_at_once = f->tape->gates && !frnn_are_many_lines(plan, f->tape, rows);
+    if (asks_at_once && row * (double)rows * (double)plan->T > 2 * (double)CACHE_BYTES) return 0;
+    return rows >= FUSED_ROWS && row * ((double)plan->I + (double)plan->H) <= (double)FUSED_BYTES;
 }
 
 int frnn_go_forward(const frnn_forward *f, frnn_team *team, size_t member, frnn_share share, int fused,
