@@ -1,22 +1,24 @@
 /* Matrix products: which tiles they are made of, in which order, and their activations. */
 
 #if FRNN_HALVES
-/* Activates the last columns, half a vector or less, of pairs of rows, and says of how many rows. */
-static size_t F(activate_halves)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+/* The last columns of some rows, half a vector or less: those of two rows go through an activation in one. */
+FRNN_INLINE void F(activate_pairs)(frnn_activation activation, void *const *c, const int rows, size_t column,
+                                   size_t n) {
     VEC a[AT_ONCE];
-    size_t r = 0;
-    for (; r + 2 * AT_ONCE <= rows; r += 2 * AT_ONCE) {
-        REAL *const *at = (REAL *const *)c + r;
-        FRNN_ROLLED for (int i = 0; i < AT_ONCE; i++, at += 2) a[i] =
-            V(join)(HALF(load_some)(at[0] + column, n), HALF(load_some)(at[1] + column, n));
-        F(act_vectors)(activation, AT_ONCE, a);
-        at = (REAL *const *)c + r;
-        FRNN_ROLLED for (int i = 0; i < AT_ONCE; i++, at += 2) {
-            HALF(store_some)(at[0] + column, V(low)(a[i]), n);
-            HALF(store_some)(at[1] + column, V(high)(a[i]), n);
-        }
+    REAL *const *const at = (REAL *const *)c;
+    FRNN_ROLLED for (int i = 0; i < rows; i += 2) a[i / 2] =
+        V(join)(HALF(load_some)(at[i] + column, n), HALF(load_some)(at[i + 1 < rows ? i + 1 : i] + column, n));
+    F(act_vectors)(activation, (rows + 1) / 2, a);
+    FRNN_ROLLED for (int i = 0; i < rows; i += 2) {
+        HALF(store_some)(at[i] + column, V(low)(a[i / 2]), n);
+        if (i + 1 < rows) HALF(store_some)(at[i + 1] + column, V(high)(a[i / 2]), n);
     }
-    return r;
+}
+
+static void F(activate_halves)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
+    for (; rows >= 2 * AT_ONCE; rows -= 2 * AT_ONCE, c += 2 * AT_ONCE)
+        F(activate_pairs)(activation, c, 2 * AT_ONCE, column, n);
+    F(activate_pairs)(activation, c, (int)rows, column, n);
 }
 #endif
 
@@ -25,21 +27,21 @@ static size_t F(activate_halves)(frnn_activation activation, void *const *c, siz
 FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
-    size_t some[AT_ONCE];
-    const size_t last = n % LANES, whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
-    if (whole_rows) F(act_rows)(activation, (int)whole_rows, (void *volatile *)c, column, whole);
-    if (last) {
-        size_t r = 0;
+    size_t some[AT_ONCE], last = n % LANES;
+    const size_t whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
+    if (whole > column && whole_rows) F(act_rows)(activation, (int)whole_rows, (void *volatile *)c, column, whole);
 #if FRNN_HALVES
-        if (last <= LANES / 2) r = F(activate_halves)(activation, c, whole_rows, whole, last);
-#endif
-        for (; r < whole_rows; r += AT_ONCE) {
-            EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
-            F(act_vectors)(activation, AT_ONCE, a);
-            EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
-        }
+    if (last && last <= LANES / 2) {
+        F(activate_halves)(activation, c, rows, whole, last);
+        n -= last, last = 0;
     }
-    for (size_t r = whole_rows, v = 0; r < rows;) {
+#endif
+    for (size_t r = 0; last && r < whole_rows; r += AT_ONCE) {
+        EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
+        F(act_vectors)(activation, AT_ONCE, a);
+        EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
+    }
+    for (size_t r = n ? whole_rows : rows, v = 0; r < rows;) {
         int count = 0;
         FRNN_ROLLED for (; count < AT_ONCE && r < rows; count++) {
             at[count] = (REAL *)c[r] + column + v;
