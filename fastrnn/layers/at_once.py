@@ -3,27 +3,35 @@
 import itertools
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastrnn import _core
 
 T = TypeVar("T")
-WORTH_A_THREAD = 2**23  # multiply-adds of two parts that do not wait for each other
-WORTH_OVERLAPPING = 2**25  # and of layers that do
-_WORTH_SHARING = 60_000  # of one sequence's step, from which on threads share it
+
+
+class Bounds(NamedTuple):
+    """Which parts are worth a thread each."""
+
+    least: int  # multiply-adds of them all
+    most: int  # and of one's step, with more of which threads had better share the step
+
+
+APART = Bounds(2**23, 60_000)  # parts that do not wait for each other
+OVERLAPPING = Bounds(2**25, 28_000)  # layers that do
 
 _PIECES = 8  # of time, by which a layer is behind the one below
 
 
-def pays(least: int, batch: int, time: int, weights: int, largest: int) -> bool:
-    """Whether two parts are to run at the same time: if threads cannot share a step of one part, and it pays.
+def pays(bounds: Bounds, batch: int, time: int, weights: int, largest: int) -> bool:
+    """Whether two parts are to run at the same time: if threads cannot share a step of one part as well, and it pays.
 
     They share the rows of a batch, or a large matrix's columns. Then each part has both threads' caches, which is
-    better than a part for each thread. Starting a thread takes time, as long as `least` multiply-adds, of which a step
-    makes one for each weight.
+    better than a part for each thread. Starting a thread takes time, as long as `bounds.least` multiply-adds, of which
+    a step makes one for each weight.
     """
-    shared = batch > 1 or largest > _WORTH_SHARING
-    return not shared and 2 <= _core.get_num_threads() < 4 and time * weights >= least
+    shared = batch > 1 or largest > bounds.most
+    return not shared and 2 <= _core.get_num_threads() < 4 and time * weights >= bounds.least
 
 
 def both(run: Callable[[int], T], at_once: bool) -> tuple[T, T]:

@@ -11,7 +11,7 @@ from fastrnn._check import Array, States
 from fastrnn._core import empty
 from fastrnn.functional._call import Keep
 from fastrnn.functional._gradients import Gradients, gradients_of_parts
-from fastrnn.layers.at_once import WORTH_A_THREAD, both
+from fastrnn.layers.at_once import APART, both
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.rnn import RNN
@@ -64,7 +64,7 @@ class Bidirectional(Composite):
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ("merge_mode",)
-    _worth = WORTH_A_THREAD
+    _bounds = APART
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastrnn import _check
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
-from fastrnn.layers.at_once import pays
+from fastrnn.layers.at_once import Bounds, pays
 from fastrnn.layers.base import Layer
 from fastrnn.layers.over_time import OverTime
 
@@ -42,7 +42,7 @@ described = Parts(
 class Composite(OverTime):
     """A layer made of layers: its weights are theirs, and so are its type and, as far as it says so, its states."""
 
-    _worth: ClassVar[int]  # multiply-adds from which on two parts run at the same time, if they can
+    _bounds: ClassVar[Bounds]  # within which two parts run at the same time
 
     @abstractmethod
     def _parts(self) -> dict[str, OverTime]:
@@ -73,7 +73,7 @@ class Composite(OverTime):
 
     def _at_once(self, batch: int, time: int) -> bool:
         """Whether two parts of the layer are to run at the same time."""
-        return pays(self._worth, batch, time, self.count_params(), max(a.size for a in self._arrays.values()))
+        return pays(self._bounds, batch, time, self.count_params(), max(a.size for a in self._arrays.values()))
 
     def _share(self, name: str, value: States | None) -> list[list[Any] | None]:
         """Share a list of states out to the layers; None is None for all.

@@ -11,7 +11,7 @@ from fastrnn._core import empty
 from fastrnn.functional._call import Keep, run
 from fastrnn.functional._gradients import Gradients, gradients_of_parts
 from fastrnn.functional._tape import KeptOptions, Tape, backward
-from fastrnn.layers.at_once import WORTH_OVERLAPPING, overlap
+from fastrnn.layers.at_once import OVERLAPPING, overlap
 from fastrnn.layers.composite import Composite, described, deserialize, serialize
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.recurrent import Recurrent
@@ -75,7 +75,7 @@ class RNN(Composite):
         "zero_output_for_mask",
         "return_all_states",
     )
-    _worth = WORTH_OVERLAPPING
+    _bounds = OVERLAPPING
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t membe
 
 /* Multiply-adds that take as long as a barrier, for each element of a step's gates as what the members read that others have
  * just written, and those of a member's step that pay for both. */
-static const double BARRIER_WORK = 15e3, EXCHANGE_WORK = 4.5, STEP_WORK = 30e3;
+static const double BARRIER_WORK = 15e3, EXCHANGE_WORK = 4.5, STEP_WORK = 14e3;
 
 /* A tile of few rows takes as long as one of `floor` rows: it waits for the weights to arrive from their cache.
  * Splitting the columns shares that wait, at the price of a barrier and of an exchange per step. */
