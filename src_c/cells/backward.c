@@ -14,7 +14,7 @@ static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST
 enum { LEAST_STEPS = 16 };
 
 /* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
-enum { HALVED_ROWS = 16, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
+enum { HALVED_ROWS = 6, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
 
 /* What a single row's steps leave of dz is used so often for the gradients, at which it pays to send it to other members. */
 enum { LEAST_USES = 64 };
@@ -81,16 +81,16 @@ int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gat
     return !tape->dropout && (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H) <= HALVED_ELEMENTS;
 }
 
-static frnn_range own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
-    return frnn_part(g->parts, frnn_team_size(team), member);
+static frnn_own_parts own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
+    return frnn_own_parts_of(g->parts, frnn_team_size(team), member);
 }
 
 int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
                        const frnn_tokens *t, const char *const *h, const char *const *dz) {
-    const frnn_range mine = own_parts(g, team, member);
-    for (size_t i = mine.first; i < mine.last; i++) {
+    const frnn_own_parts mine = own_parts(g, team, member);
+    for (size_t i = mine.parts.first; i < mine.parts.last; i++) {
         const struct frnn_tokens_of_part *part = &t->part[i];
-        if (frnn_add_part(team, member, sums, i, t->first, part->n, part->initial,
+        if (frnn_add_part(team, member, mine.crew, sums, i, t->first, part->n, part->initial,
                           (const void *const *)t->x + part->first, h ? (const void *const *)h + part->first : NULL,
                           (const void *const *)dz + part->first))
             return 1;
@@ -331,7 +331,8 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
     const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
-    const frnn_range mine = own ? (frnn_range){0, n} : frnn_part(n, frnn_team_size(team), member);
+    const frnn_crew crew = own ? own_parts(g, team, member).crew : (frnn_crew){frnn_team_size(team), member};
+    const frnn_range mine = frnn_part(n, crew.size, crew.place);
     const frnn_term term = {.a = (const void *const *)t->dz + mine.first, .b = g->wx_t, .K = g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
                          &(frnn_product){.term = {term},
@@ -374,11 +375,12 @@ static int leaves_initial_out(const frnn_backward *g, frnn_range steps) {
 /* The tokens of a block that a member needs, and its parts of them to the table. */
 static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                          frnn_tokens *t, frnn_summed needed) {
-    const frnn_range mine = own_parts(g, team, member);
+    const frnn_own_parts mine = own_parts(g, team, member);
     for (size_t part = 0; part < g->parts; part++) {
         const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->parts, part);
         const size_t first = t->n;
-        const int own = mine.first <= part && part < mine.last, adds = own && g->gradients->dtable;
+        const int own = mine.parts.first <= part && part < mine.parts.last;
+        const int adds = own && mine.crew.place == 0 && g->gradients->dtable;
         t->part[part] = (struct frnn_tokens_of_part){.first = first};
         if (!adds && !(own && needed == FRNN_OWN_PARTS) && needed != FRNN_ALL_TOKENS) continue;
         char *const table = adds ? table_of_part(g, part) : NULL;

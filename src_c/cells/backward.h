@@ -91,7 +91,7 @@ typedef struct frnn_way_back {
 size_t frnn_backward_span(const frnn_plan *plan, size_t width);
 
 /* Takes the scratch memory that all cells need. If that may be, and there are enough rows, the two halves of a chunk's rows
- * are parts, each of which is one member's and adds to a table of its own, unless there are too few tokens for every row of
+ * are parts, each of which is some members' and adds to a table of its own, unless there are too few tokens for every row of
  * it: members cannot share a table, whose rows may be shorter than lines of the cache. A chunk is twice as long then. */
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                     size_t gates, size_t width, int may_halve, frnn_layout *l);

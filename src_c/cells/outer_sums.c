@@ -77,12 +77,17 @@ static int has_db_h(const frnn_outer_sums *s) { return s->db_h && s->accumulate;
 
 static char *db_h_panels(const frnn_outer_sums *s) { return s->part[0].db_panels + bias_bytes(s); }
 
-static void clear_bias(const frnn_outer_sums *s, size_t part) { memset(s->part[part].db_panels, 0, bias_bytes(s)); }
+static void clear_bias(const frnn_outer_sums *s, size_t part, frnn_range panels) {
+    const size_t bytes = s->kernels->panel * s->kernels->size;
+    memset(s->part[part].db_panels + panels.first * bytes, 0, (panels.last - panels.first) * bytes);
+}
+
+static frnn_range all_panels(const frnn_outer_sums *s) { return (frnn_range){0, frnn_panels(s->kernels, s->N)}; }
 
 void frnn_begin_outer_sums(const frnn_outer_sums *s) {
     const size_t size = s->kernels->size;
     const struct frnn_sums_of_part *all = &s->part[0];
-    clear_bias(s, 0);
+    clear_bias(s, 0, all_panels(s));
     if (!s->accumulate) return;
     if (s->db) memcpy(all->db_panels, s->db, s->N * size);
     if (s->db_h) {
@@ -104,10 +109,25 @@ void frnn_end_outer_sums(const frnn_outer_sums *s) {
 typedef struct block {
     const frnn_outer_sums *sums;
     size_t part;
-    size_t n, initial;  /* so many of them, the first ones, do not count for dwh */
-    int fresh;          /* there is no sum yet */
-    size_t size, place; /* how many members share it, and which of them this one is */
+    size_t n, initial; /* so many of them, the first ones, do not count for dwh */
+    int fresh;         /* there is no sum yet */
+    frnn_crew crew;    /* who share it, */
+    int waits;         /* for each other, and then the tiles of all panels; or each has some panels to itself */
 } block;
+
+/* The panels of dz that a member packs. */
+static frnn_range own_panels(const block *b) {
+    return frnn_part(frnn_panels(b->sums->kernels, b->sums->N), b->crew.size, b->crew.place);
+}
+
+/* The panels of which it computes tiles, and which of n tiles are its own. */
+static frnn_range panels_of(const block *b) { return b->waits ? all_panels(b->sums) : own_panels(b); }
+static frnn_range tiles_in(const block *b, size_t n, size_t place) {
+    return b->waits ? frnn_part(n, b->crew.size, place) : (frnn_range){0, n};
+}
+
+/* Tokens from one packed panel to the next: where others may still read the block before, it must not move. */
+static size_t apart(const block *b) { return b->waits || b->crew.size == 1 ? b->n : FRNN_MOST_BLOCK; }
 
 /* A gradient (width, N) = sum of a^T dz over a block's last n tokens. */
 typedef struct gradient {
@@ -123,7 +143,7 @@ static int add_tile(frnn_team *team, size_t member, const block *b, const gradie
     const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
     const size_t i = tile * k->tile, j = panel * k->panel;
-    const char *const dz_panel = to->dz_panels + j * b->n * k->size;
+    const char *const dz_panel = to->dz_panels + j * apart(b) * k->size;
     k->outer(&(frnn_outer){.n = g->n,
                            .rows = frnn_least(k->tile, g->width - i),
                            .columns = frnn_least(k->panel, s->N - j),
@@ -141,11 +161,12 @@ static int add_tile(frnn_team *team, size_t member, const block *b, const gradie
 /* Adds share `place` of the tiles, each of them packed on the way through its first panel, if more than two need it. */
 static int add_tiles(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
     const frnn_kernels *k = b->sums->kernels;
-    const size_t panels = frnn_panels(k, b->sums->N), height = tiles_of(k, g->width);
+    const frnn_range panels = panels_of(b);
+    const size_t height = tiles_of(k, g->width);
     char *const packed = b->sums->tiles + member * packed_bytes(b->sums);
-    for (size_t first = 0; first < panels; first += GROUP) {
-        const size_t group = frnn_least(panels - first, GROUP);
-        const frnn_range units = frnn_part(height * group, b->size, place);
+    for (size_t first = panels.first; first < panels.last; first += GROUP) {
+        const size_t group = frnn_least(panels.last - first, GROUP);
+        const frnn_range units = tiles_in(b, height * group, place);
         for (size_t unit = units.first; unit < units.last; unit++) {
             const int begins = unit == units.first || unit % group == 0, few = group <= FEW_PANELS;
             const int keep = !few && unit + 1 < units.last && (unit + 1) % group != 0;
@@ -160,9 +181,11 @@ static int add_tiles(frnn_team *team, size_t member, size_t place, const block *
 /* The same with some tiles packed beforehand: then every line of a's rows is read once. */
 static int add_strips(frnn_team *team, size_t member, size_t place, const block *b, const gradient *g) {
     const frnn_kernels *k = b->sums->kernels;
-    const size_t panels = frnn_panels(k, b->sums->N), packed_tile = (g->n + 1) * k->tile * k->size;
+    const frnn_range of_dz = panels_of(b);
+    const size_t panels = of_dz.last - of_dz.first, packed_tile = (g->n + 1) * k->tile * k->size;
     char *const packed = b->sums->tiles + member * packed_bytes(b->sums);
-    const frnn_range units = frnn_part(tiles_of(k, g->width) * panels, b->size, place);
+    if (panels == 0) return 0;
+    const frnn_range units = tiles_in(b, tiles_of(k, g->width) * panels, place);
     const size_t end = (units.last + panels - 1) / panels;
     for (size_t strip = units.first / panels, next; strip < end; strip = next) {
         next = frnn_least(strip + k->strip, end);
@@ -173,7 +196,8 @@ static int add_strips(frnn_team *team, size_t member, size_t place, const block 
                 const size_t last = frnn_least(frnn_least(first + GROUP, panels), units.last - unit);
                 size_t panel = frnn_most(first, frnn_most(unit, units.first) - unit);
                 for (; panel < last; panel++)
-                    if (add_tile(team, member, b, g, tile, panel, NULL, packed + (tile - strip) * packed_tile, 0))
+                    if (add_tile(team, member, b, g, tile, of_dz.first + panel, NULL,
+                                 packed + (tile - strip) * packed_tile, 0))
                         return 1;
             }
     }
@@ -186,7 +210,7 @@ static int add_rows(frnn_team *team, size_t member, size_t place, const block *b
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
     const size_t stride = s->part[b->part].stride;
-    const frnn_range rows = frnn_part(g->width, b->size, place);
+    const frnn_range rows = frnn_part(g->width, b->crew.size, place);
     for (size_t i = rows.first, n; i < rows.last; i += n) {
         n = frnn_least(rows.last - i, ROWS_AT_ONCE);
         k->outer_rows(&(frnn_outer){.n = g->n,
@@ -212,7 +236,7 @@ static int add(frnn_team *team, size_t member, size_t place, const block *b, con
 static int add_across(frnn_team *team, size_t member, const block *b, const void *const *x, const void *const *dz) {
     const frnn_outer_sums *s = b->sums;
     const frnn_kernels *k = s->kernels;
-    const frnn_range panels = frnn_part(frnn_panels(k, s->I), b->size, b->place);
+    const frnn_range panels = frnn_part(frnn_panels(k, s->I), b->crew.size, b->crew.place);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t j = panel * k->panel;
         k->outer(&(frnn_outer){.n = b->n,
@@ -234,7 +258,7 @@ static int add_across(frnn_team *team, size_t member, const block *b, const void
 /* Writes zeros to one member's rows of a gradient (width, N) that nothing has been added to. */
 static void clear(const block *b, size_t width, char *gradient) {
     const size_t size = b->sums->kernels->size, stride = b->sums->part[b->part].stride;
-    const frnn_range rows = frnn_part(b->fresh ? width : 0, b->size, b->place);
+    const frnn_range rows = frnn_part(b->fresh ? width : 0, b->crew.size, b->crew.place);
     for (size_t i = rows.first; i < rows.last; i++) memset(gradient + i * stride * size, 0, b->sums->N * size);
 }
 
@@ -243,26 +267,27 @@ static int add_block(frnn_team *team, size_t member, const block *b, const void 
     const frnn_outer_sums *s = b->sums;
     const struct frnn_sums_of_part *to = &s->part[b->part];
     const frnn_kernels *k = s->kernels;
-    const frnn_range panels = frnn_part(frnn_panels(k, s->N), b->size, b->place);
+    const frnn_range panels = own_panels(b);
+    const int meets = b->waits && b->crew.size > 1;
     for (size_t panel = panels.first; panel < panels.last; panel++) {
         const size_t column = panel * k->panel;
-        const char *dz_panel = to->dz_panels + column * b->n * k->size;
-        k->pack(b->n, dz, 0, b->n, s->N, panel, panel + 1, to->dz_panels);
+        const char *dz_panel = to->dz_panels + column * apart(b) * k->size;
+        k->pack(b->n, dz, 0, apart(b), s->N, panel, panel + 1, to->dz_panels);
         k->sum(b->n, dz_panel, to->db_panels + column * k->size);
         if (!b->part && has_db_h(s)) k->sum(b->n, dz_panel, db_h_panels(s) + column * k->size);
     }
-    if (b->size > 1 && frnn_barrier(team)) return 1;
+    if (meets && frnn_barrier(team)) return 1;
     const size_t later = b->n - b->initial;
     const gradient dwx = {s->I, b->n, x, to->dwx}, dwh = {s->H, later, later ? h + b->initial : NULL, to->dwh};
-    if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->place, b, &dwx, dz)) return 1;
+    if (to->dwx_t ? add_across(team, member, b, x, dz) : add(team, member, b->crew.place, b, &dwx, dz)) return 1;
     /* Who got the larger part of x gets the smaller one of h. */
-    if (later && add(team, member, b->size - 1 - b->place, b, &dwh, dz)) return 1;
+    if (later && add(team, member, b->crew.size - 1 - b->crew.place, b, &dwh, dz)) return 1;
     if (!later) clear(b, s->H, to->dwh);
-    return b->size > 1 && frnn_barrier(team);
+    return meets && frnn_barrier(team);
 }
 
-/* All of n tokens, for a part of the sums that some members share: `place` is which of them this one is. */
-static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place, const frnn_outer_sums *s, size_t part,
+/* All of n tokens, for a part of the sums. */
+static int add_tokens(frnn_team *team, size_t member, frnn_crew crew, int waits, const frnn_outer_sums *s, size_t part,
                       int first, size_t n, size_t initial, const void *const *x, const void *const *h,
                       const void *const *dz) {
     const size_t blocks = frnn_most((n + FRNN_MOST_BLOCK - 1) / FRNN_MOST_BLOCK, 1);
@@ -274,8 +299,8 @@ static int add_tokens(frnn_team *team, size_t member, size_t size, size_t place,
                          .n = count,
                          .initial = frnn_least(initial - frnn_least(initial, at), count),
                          .fresh = first && i == 0,
-                         .size = size,
-                         .place = place};
+                         .crew = crew,
+                         .waits = waits};
         if (add_block(team, member, &b, x ? x + at : NULL, h ? h + at : NULL, dz + at)) return 1;
     }
     return 0;
@@ -286,9 +311,10 @@ int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sum
     const frnn_kernels *k = s->kernels;
     const size_t size = frnn_team_size(team), tiles = (tiles_of(k, s->I) + tiles_of(k, s->H)) * frnn_panels(k, s->N);
     const int fresh = first && !s->accumulate;
-    if (tiles > 2) return add_tokens(team, member, size, member, s, 0, fresh, n, initial, x, h, dz);
+    if (tiles > 2) return add_tokens(team, member, (frnn_crew){size, member}, 1, s, 0, fresh, n, initial, x, h, dz);
     /* Two tiles at most would share no more than the wait for each other: the last member takes them. */
-    if (member + 1 == size && add_tokens(team, member, 1, 0, s, 0, fresh, n, initial, x, h, dz)) return 1;
+    if (member + 1 == size && add_tokens(team, member, (frnn_crew){1, 0}, 0, s, 0, fresh, n, initial, x, h, dz))
+        return 1;
     return frnn_barrier(team);
 }
 
@@ -312,14 +338,14 @@ static void join_part(const frnn_team *team, size_t member, const frnn_outer_sum
     if (has_db_h(s)) k->add(s->N, 1, part->db_panels, 0, db_h_panels(s));
 }
 
-int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
-                  size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
+int frnn_add_part(frnn_team *team, size_t member, frnn_crew crew, const frnn_outer_sums *s, size_t part, int first,
+                  size_t n, size_t initial, const void *const *x, const void *const *h, const void *const *dz) {
     /* Who is alone needs no memory for a part of a single block: what a block comes to is added to the sums at its end. */
     const int alone = frnn_team_size(team) == 1;
     const size_t to = alone && n <= FRNN_MOST_BLOCK ? 0 : part;
     const int fresh = to || (!part && first && !s->accumulate);
-    if (to) clear_bias(s, to);
-    if (add_tokens(team, member, 1, 0, s, to, fresh, n, initial, x, h, dz)) return 1;
+    if (to) clear_bias(s, to, frnn_part(all_panels(s).last, crew.size, crew.place));
+    if (add_tokens(team, member, crew, 0, s, to, fresh, n, initial, x, h, dz)) return 1;
     if (alone && to) join_part(team, member, s, to);
     return 0;
 }

@@ -9,7 +9,7 @@
  * usual, but no small block should be left over. */
 enum { FRNN_USUAL_BLOCK = 256, FRNN_MOST_BLOCK = 288 };
 
-/* What members would share, and wait for, may be summed in parts, each of which is one member's alone. */
+/* What members would share, and wait for, may be summed in parts, for which nobody waits. */
 enum { FRNN_MOST_PARTS = 2 };
 
 typedef struct frnn_outer_sums {
@@ -45,10 +45,10 @@ void frnn_end_outer_sums(const frnn_outer_sums *s);
 int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sums *s, int first, size_t n,
                             size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 
-/* The same by one member alone, for the tokens of a part. When that has been done for all parts, in their order if they are
- * one member's, and before tokens are added again, all members join them. */
-int frnn_add_part(frnn_team *team, size_t member, const frnn_outer_sums *s, size_t part, int first, size_t n,
-                  size_t initial, const void *const *x, const void *const *h, const void *const *dz);
+/* The same by some members, for the tokens of a part: they share dz's panels and do not wait for each other. When that has been done
+ * for all parts, in their order if they are one member's, and before tokens are added again, all members join them. */
+int frnn_add_part(frnn_team *team, size_t member, frnn_crew crew, const frnn_outer_sums *s, size_t part, int first,
+                  size_t n, size_t initial, const void *const *x, const void *const *h, const void *const *dz);
 void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s);
 
 #endif

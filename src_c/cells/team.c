@@ -22,6 +22,16 @@ frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t membe
     return (frnn_range){frnn_least(groups.first * group, n), frnn_least(groups.last * group, n)};
 }
 
+frnn_own_parts frnn_own_parts_of(size_t parts, size_t size, size_t member) {
+    if (size <= parts) return (frnn_own_parts){frnn_part(parts, size, member), {1, 0}};
+    size_t part = 0, first = 0;
+    for (;;) {
+        const size_t next = (part + 1) * size / parts;
+        if (member < next) return (frnn_own_parts){{part, part + 1}, {next - first, member - first}};
+        first = next, part++;
+    }
+}
+
 /* Multiply-adds that take as long as a barrier, for each element of a step's gates as what the members read that others have
  * just written, and those of a member's step that pay for both. */
 static const double BARRIER_WORK = 15e3, EXCHANGE_WORK = 4.5, STEP_WORK = 14e3;

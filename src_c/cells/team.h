@@ -16,6 +16,19 @@ frnn_range frnn_part(size_t n, size_t size, size_t member);
 /* The same where things come in groups of so many, which stay whole. */
 frnn_range frnn_part_of_groups(size_t n, size_t group, size_t size, size_t member);
 
+/* Members who share something: how many they are, and which of them this one is. */
+typedef struct frnn_crew {
+    size_t size, place;
+} frnn_crew;
+
+/* What is one member's of some parts: several of them, or one that it shares with others. */
+typedef struct frnn_own_parts {
+    frnn_range parts;
+    frnn_crew crew;
+} frnn_own_parts;
+
+frnn_own_parts frnn_own_parts_of(size_t parts, size_t size, size_t member);
+
 static inline size_t frnn_panels(const frnn_kernels *k, size_t columns) {
     return columns / k->panel + (columns % k->panel != 0);
 }

@@ -570,10 +570,19 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         /* Rows to share, in chunks that are cut; then columns, with barriers in every step. */
         options rows = work_to_share((gated_kind)kind, 37, 33), columns = work_to_share((gated_kind)kind, 1, 193);
         if (effort == QUICK) rows.T = 9, rows.I = 40;
-        check_call(kernels, &rows, 3);
+        check_call(kernels, &rows, 5); /* three and two have a half of the rows for their sums */
         options ids = rows;
         ids.I = 0, ids.V = 10;
-        check_call(kernels, &ids, 3);
+        check_call(kernels, &ids, 4);
+        for (size_t B = 5; B <= 8 && effort == FULL; B++) {
+            options halves = rows;
+            halves.B = B;
+            check_call(kernels, &halves, 4);
+        }
+        /* Halves of several blocks, not of one size. */
+        options long_rows = work_to_share((gated_kind)kind, 7, 17);
+        long_rows.T = 160, long_rows.I = 3;
+        if (effort == FULL || kind == LSTM) check_call(kernels, &long_rows, 4);
         check_call(kernels, &columns, 2); /* whose steps compute the next chunk's projections */
         columns.T = 3;
         check_call(kernels, &columns, 2);

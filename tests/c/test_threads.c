@@ -117,6 +117,13 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         guard_at_end(option & 1);
         if (effort == FULL || option == 3) check_call(kernels, &o, 3);
     }
+    /* More members than halves of the rows, which they share by panels of dz. */
+    options halves = o;
+    halves.dropout = 0, halves.T = 5;
+    for (size_t B = 6; B <= 8; B++) {
+        halves.B = B;
+        check_call(kernels, &halves, 5);
+    }
     options ids = o;
     ids.I = 0, ids.V = 11, ids.H = 8, ids.B = 70, ids.T = 75;
     check_call(kernels, &ids, 3);
@@ -149,7 +156,7 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         check_call(kernels, &o, 3);
         /* Blocks of rows, with few columns and many inputs. */
         o = (options){.B = 600, .T = 3, .I = 70, .H = 3, .activation = FRNN_RELU, .bias = 1, .dy = 1, .dx = 1};
-        check_call(kernels, &o, 3);
+        check_call(kernels, &o, 5);
         o.mask = RANDOM;
         check_call(kernels, &o, 3);
     }
