@@ -126,6 +126,11 @@ static frnn_range tiles_in(const block *b, size_t n, size_t place) {
     return b->waits ? frnn_part(n, b->crew.size, place) : (frnn_range){0, n};
 }
 
+/* Where nobody waits, an element of a gradient must be the same member's in every block. A few tokens and zeros are shared by rows
+ * instead, as those of a first step may leave: but then their block is the only one of the part. */
+_Static_assert(FRNN_MOST_ROWS / 2 + FRNN_FEW_OUTER < FRNN_MOST_BLOCK / 2,
+               "a block of several may have few later tokens");
+
 /* Tokens from one packed panel to the next: where others may still read the block before, it must not move. */
 static size_t apart(const block *b) { return b->waits || b->crew.size == 1 ? b->n : FRNN_MOST_BLOCK; }
 
