@@ -23,25 +23,27 @@ static void F(activate_halves)(frnn_activation activation, void *const *c, size_
 #endif
 
 /* Activates columns `column` .. `column + n - 1` of some rows: of AT_ONCE rows side by side the whole vectors where they are and
- * the last ones in copies, of the rows that are left over all vectors in one sequence of copies. */
+ * the last ones in copies, of the rows that are left over all vectors in one sequence of copies, or pairs of halves if they have
+ * nothing else. */
 FRNN_ONE_COPY void F(activate_rows)(frnn_activation activation, void *const *c, size_t rows, size_t column, size_t n) {
     VEC a[AT_ONCE];
     REAL *at[AT_ONCE];
-    size_t some[AT_ONCE], last = n % LANES;
-    const size_t whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
+    size_t some[AT_ONCE];
+    const size_t last = n % LANES, whole = column + n - last, whole_rows = rows / AT_ONCE * AT_ONCE;
     if (whole > column && whole_rows) F(act_rows)(activation, (int)whole_rows, (void *volatile *)c, column, whole);
+    size_t done = last ? 0 : whole_rows; /* rows whose last ones are activated */
 #if FRNN_HALVES
     if (last && last <= LANES / 2) {
-        F(activate_halves)(activation, c, rows, whole, last);
-        n -= last, last = 0;
+        done = whole > column ? whole_rows : rows;
+        F(activate_halves)(activation, c, done, whole, last);
     }
 #endif
-    for (size_t r = 0; last && r < whole_rows; r += AT_ONCE) {
-        EACH a[i] = V(load_n)((REAL *)c[r + i] + whole, last);
+    for (; done < whole_rows; done += AT_ONCE) {
+        EACH a[i] = V(load_n)((REAL *)c[done + i] + whole, last);
         F(act_vectors)(activation, AT_ONCE, a);
-        EACH V(store_n)((REAL *)c[r + i] + whole, a[i], last);
+        EACH V(store_n)((REAL *)c[done + i] + whole, a[i], last);
     }
-    for (size_t r = n ? whole_rows : rows, v = 0; r < rows;) {
+    for (size_t r = done, v = 0; r < rows;) {
         int count = 0;
         FRNN_ROLLED for (; count < AT_ONCE && r < rows; count++) {
             at[count] = (REAL *)c[r] + column + v;
