@@ -32,19 +32,19 @@ void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *ord
     }
 }
 
-/* Panels of whole blocks past the caches, some rows of a gate after those of another, as they lie in memory. Returns the panel
- * after them. */
-static size_t stream_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels, char *packed) {
+/* Panels of whole blocks, some rows of a gate after those of another, as they lie in memory. Returns the panel after them. */
+static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels, char *packed) {
     const size_t gates = m->gates, whole = m->H / k->panel * gates;
     const size_t last = frnn_most(panels.first, frnn_least(panels.last, whole));
+    const int past_caches = frnn_goes_past_caches(k, m->K, gates * m->H);
     for (size_t row = 0; row < m->K; row += FRNN_ROWS_AT_ONCE)
         for (size_t gate = 0; gate < gates; gate++) {
             const size_t first = panels.first + (gates + gate - panels.first % gates) % gates;
             if (first >= last) continue;
             const size_t column = gate * m->H + first / gates * k->panel;
-            k->stream(frnn_least(m->K - row, FRNN_ROWS_AT_ONCE), (last - first + gates - 1) / gates,
-                      (const char *)m->w + (row * m->stride + column) * k->size, m->stride,
-                      packed + (first * m->K + row) * k->panel * k->size, gates * m->K * k->panel);
+            k->pack_whole(frnn_least(m->K - row, FRNN_ROWS_AT_ONCE), (last - first + gates - 1) / gates,
+                          (const char *)m->w + (row * m->stride + column) * k->size, m->stride,
+                          packed + (first * m->K + row) * k->panel * k->size, gates * m->K * k->panel, past_caches);
         }
     return last;
 }
@@ -56,14 +56,11 @@ void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k
     const size_t zeros = frnn_most(panels.first, m->w ? N / k->panel : 0); /* panels before are full */
     if (zeros < panels.last)
         memset((char *)packed + zeros * m->K * panel_row, 0, (panels.last - zeros) * m->K * panel_row);
-    const int past_caches = m->w && frnn_goes_past_caches(k, m->K, N);
-    const size_t first = past_caches ? stream_blocks(k, m, panels, packed) : panels.first;
+    const size_t first = m->w ? pack_blocks(k, m, panels, packed) : panels.first;
     for (size_t n = first * k->panel; n < frnn_least(panels.last * k->panel, N) && m->w;) {
         const run r = run_at(k, m->H, m->gates, n);
         const char *from = (const char *)m->w + r.from * k->size;
-        char *to = (char *)packed + r.panel * m->K * panel_row + r.column * k->size;
-        for (size_t i = 0; i < m->K; i++, from += m->stride * k->size, to += panel_row)
-            memcpy(to, from, r.count * k->size);
+        k->pack_some(m->K, r.count, from, m->stride, (char *)packed + r.panel * m->K * panel_row + r.column * k->size);
         n += r.count;
     }
 }

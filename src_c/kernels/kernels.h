@@ -141,8 +141,11 @@ struct frnn_kernels {
     void (*pack)(size_t count, const void *const *rows, size_t k0, size_t K, size_t N, size_t first, size_t last,
                  void *packed);
     /* Some rows of whole panels, `step` elements from one to the next, from rows `stride` elements apart that lie in memory as
-     * one dense matrix, past the caches. */
-    void (*stream)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step);
+     * one dense matrix. It may go past the caches. */
+    void (*pack_whole)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step,
+                       int past_caches);
+    /* Some columns of a panel's rows, from rows `stride` elements apart. */
+    void (*pack_some)(size_t rows, size_t columns, const void *from, size_t stride, void *to);
     /* The transpose of a packed K x N matrix, among others in a packed rows x K matrix, panels first <= p < last of that.
      * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. It may go past the caches. */
     void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,

@@ -15,15 +15,27 @@ static void F(pack)(size_t count, const void *const *rows, size_t k0, size_t K, 
     }
 }
 
-static void F(stream)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step) {
+static void F(pack_whole)(size_t rows, size_t panels, const void *from, size_t stride, void *to, size_t step,
+                          int past_caches) {
     for (size_t p = 0; p < panels; p++)
         for (size_t r = 0; r < rows; r++) {
             const REAL *const row = (const REAL *)from + r * stride + p * PANEL;
             REAL *const packed = (REAL *)to + p * step + r * PANEL;
             FRNN_UNROLL
-            for (size_t v = 0; v < PANEL; v += LANES) V(stream)(packed + v, V(load)(row + v));
+            for (size_t v = 0; v < PANEL; v += LANES) {
+                if (past_caches) V(stream)(packed + v, V(load)(row + v));
+                else V(store)(packed + v, V(load)(row + v));
+            }
         }
-    v_drain();
+    if (past_caches) v_drain();
+}
+
+static void F(pack_some)(size_t rows, size_t columns, const void *from, size_t stride, void *to) {
+    for (size_t v = 0; v < columns; v += LANES) {
+        const size_t n = F(lanes_left)(columns, v);
+        for (size_t r = 0; r < rows; r++)
+            F(store_some)((REAL *)to + r * PANEL + v, F(load_some)((const REAL *)from + r * stride + v, n), n);
+    }
 }
 
 /* Turns around LANES x LANES elements: as many rounds as LANES has bits, each an interleaving of the first half of the
