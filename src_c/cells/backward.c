@@ -13,7 +13,8 @@ static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST
  * are in cache as long. */
 enum { LEAST_STEPS = 16 };
 
-/* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay. */
+/* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay; fewer rows if the
+ * halves are equal. */
 enum { HALVED_ROWS = 6, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
 
 /* What a single row's steps leave of dz is used so often for the gradients, at which it pays to send it to other members. */
@@ -30,7 +31,10 @@ static size_t steps_of_part(const frnn_plan *plan, size_t width) {
     return frnn_most(frnn_most(room, FRNN_MOST_BLOCK) / frnn_most(rows, 1), 1);
 }
 
-static size_t most_parts(const frnn_plan *plan) { return plan->B < HALVED_ROWS ? 1 : FRNN_MOST_PARTS; }
+static size_t most_parts(const frnn_plan *plan) {
+    const int has_equal_halves = plan->B > 0 && plan->B % 2 == 0;
+    return plan->B >= HALVED_ROWS || has_equal_halves ? FRNN_MOST_PARTS : 1;
+}
 
 /* None of this may depend on T: cutting time must not change a bit. */
 static size_t parts_of(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients, size_t width,
@@ -81,13 +85,23 @@ int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gat
     return !tape->dropout && (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H) <= HALVED_ELEMENTS;
 }
 
-static frnn_own_parts own_parts(const frnn_backward *g, const frnn_team *team, size_t member) {
-    return frnn_own_parts_of(g->parts, frnn_team_size(team), member);
+/* Parts of some rows in a chunk. Those who share one part's sums read each other's tokens, and of two parts one is added to
+ * the other, which a few rows or a single step may not be worth. A few tokens are added as one sum. */
+static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows) {
+    const size_t count = steps.last - steps.first, tokens = count * (rows.last - rows.first);
+    const double left = (double)g->plan->I + (double)g->plan->H, right = (double)g->gates * (double)g->plan->H;
+    const int are_many = g->plan->B >= HALVED_ROWS && count > 1;
+    const int pay = are_many || (double)tokens * (left + right) > left * right;
+    return pay && tokens > FRNN_FEW_OUTER ? g->parts : 1;
 }
 
-int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
-                       const frnn_tokens *t, const char *const *h, const char *const *dz) {
-    const frnn_own_parts mine = own_parts(g, team, member);
+static frnn_own_parts own_parts(const frnn_tokens *t, const frnn_team *team, size_t member) {
+    return frnn_own_parts_of(t->parts, frnn_team_size(team), member);
+}
+
+int frnn_add_own_parts(frnn_team *team, size_t member, const frnn_outer_sums *sums, const frnn_tokens *t,
+                       const char *const *h, const char *const *dz) {
+    const frnn_own_parts mine = own_parts(t, team, member);
     for (size_t i = mine.parts.first; i < mine.parts.last; i++) {
         const struct frnn_tokens_of_part *part = &t->part[i];
         if (frnn_add_part(team, member, mine.crew, sums, i, t->first, part->n, part->initial,
@@ -331,7 +345,7 @@ static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, c
     const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
-    const frnn_crew crew = own ? own_parts(g, team, member).crew : (frnn_crew){frnn_team_size(team), member};
+    const frnn_crew crew = own ? own_parts(t, team, member).crew : (frnn_crew){frnn_team_size(team), member};
     const frnn_range mine = frnn_part(n, crew.size, crew.place);
     const frnn_term term = {.a = (const void *const *)t->dz + mine.first, .b = g->wx_t, .K = g->gates * plan->H};
     return frnn_multiply(team, member, plan->kernels,
@@ -375,9 +389,10 @@ static int leaves_initial_out(const frnn_backward *g, frnn_range steps) {
 /* The tokens of a block that a member needs, and its parts of them to the table. */
 static void list_and_add(const frnn_backward *g, frnn_team *team, size_t member, frnn_range steps, frnn_range rows,
                          frnn_tokens *t, frnn_summed needed) {
-    const frnn_own_parts mine = own_parts(g, team, member);
-    for (size_t part = 0; part < g->parts; part++) {
-        const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, g->parts, part);
+    t->parts = parts_in(g, steps, rows);
+    const frnn_own_parts mine = own_parts(t, team, member);
+    for (size_t part = 0; part < t->parts; part++) {
+        const frnn_range some = frnn_part_of_groups(rows.last - rows.first, g->group, t->parts, part);
         const size_t first = t->n;
         const int own = mine.parts.first <= part && part < mine.parts.last;
         const int adds = own && mine.crew.place == 0 && g->gradients->dtable;
@@ -410,10 +425,10 @@ static void clear_table(const frnn_backward *g, frnn_team *team, size_t member) 
 }
 
 /* And after a chunk what the parts of it have added to tables of their own. */
-static void join_tables(const frnn_backward *g, frnn_team *team, size_t member) {
+static void join_tables(const frnn_backward *g, frnn_team *team, size_t member, size_t parts) {
     const frnn_range mine = table_rows(g, team, member);
     const frnn_kernels *k = g->plan->kernels;
-    for (size_t part = 0; part < g->parts; part++)
+    for (size_t part = 0; part < parts; part++)
         k->add((mine.last - mine.first) / k->size, 1, table_of_part(g, part) + mine.first, 0,
                (char *)g->gradients->dtable + mine.first);
 }
@@ -453,7 +468,7 @@ static int go_through_block(const frnn_backward *g, frnn_team *team, size_t memb
     const size_t n = t->n - tokens_aside(g, steps);
     if (g->gradients->dx && multiply_dx(g, team, member, s, t, n, way, needed == FRNN_OWN_PARTS)) return 1;
     if (way->sum(g, team, member, t, way->cell)) return 1;
-    if (g->gradients->dtable && g->parts > 1) join_tables(g, team, member);
+    if (g->gradients->dtable && g->parts > 1) join_tables(g, team, member, t->parts);
     return 0;
 }
 
@@ -461,7 +476,11 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
     const frnn_plan *plan = g->plan;
     const frnn_gradients *out = g->gradients;
     const size_t tokens = member * g->steps * plan->B, blocks = row_blocks(plan->B);
-    frnn_tokens t = {.dz = g->dz_rows + tokens, .x = g->x_rows + tokens, .h = g->h_rows + tokens, .dx = g->to + tokens};
+    frnn_tokens t = {.dz = g->dz_rows + tokens,
+                     .x = g->x_rows + tokens,
+                     .h = g->h_rows + tokens,
+                     .dx = g->to + tokens,
+                     .parts = g->parts};
     frnn_back_step s = {.share = share, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
     if (out->dtable) clear_table(g, team, member);

@@ -24,7 +24,7 @@ typedef struct frnn_backward {
     int aside;           /* dx is computed beside the steps that follow */
     size_t span;         /* and of some chunks, through which a block of rows goes before the next one */
     frnn_place dz;       /* (B, steps, ...) */
-    size_t parts;        /* of the rows of a block; if there are more than one, */
+    size_t parts;        /* of the rows of a block, unless a chunk is too small; if there are more than one, */
     char *tables;        /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
     char *zeros;         /* whole panels over the larger of H and I */
     char *wx_t;          /* (gates * H, I), packed; if dx is wanted */
@@ -62,6 +62,7 @@ typedef struct frnn_tokens {
     int first;      /* chunk of the call */
     const char **dz, **x, **h; /* h: the states before */
     char **dx;                 /* or their rows of dtable */
+    size_t parts;              /* of this chunk */
     struct frnn_tokens_of_part {
         size_t first, n, initial;
     } part[FRNN_MOST_PARTS];
@@ -100,8 +101,8 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
 int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates);
 
 /* Adds a member's parts of a chunk's tokens to some sums, h being what wh was multiplied by. Nonzero: the team is stopping. */
-int frnn_add_own_parts(const frnn_backward *g, frnn_team *team, size_t member, const frnn_outer_sums *sums,
-                       const frnn_tokens *tokens, const char *const *h, const char *const *dz);
+int frnn_add_own_parts(frnn_team *team, size_t member, const frnn_outer_sums *sums, const frnn_tokens *tokens,
+                       const char *const *h, const char *const *dz);
 
 /* Members that have something to do: one alone, if a single row leaves too little besides its steps. */
 size_t frnn_backward_members(const frnn_backward *g);

@@ -261,14 +261,15 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
         const char **left;
         if (list_left(g, team, member, some, t, &left)) return 1;
         for (size_t j = 0; j < t->n; j++) dz[j] = t->dz[j] + some->dz * row;
-        if (common->parts > 1 ? frnn_add_own_parts(common, team, member, &some->sums, t, left, dz)
+        if (common->parts > 1 ? frnn_add_own_parts(team, member, &some->sums, t, left, dz)
                               : frnn_add_outer_products(team, member, &some->sums, t->first, t->n, t->initial,
                                                         (const void *const *)t->x, (const void *const *)left,
                                                         (const void *const *)dz))
             return 1;
     }
     if (common->parts > 1 && g->count && frnn_barrier(team)) return 1;
-    for (size_t i = 0; i < g->count && common->parts > 1; i++) frnn_join_parts(team, member, &g->sums[i].sums);
+    for (size_t i = 0; i < g->count && common->parts > 1; i++)
+        frnn_join_parts(team, member, &g->sums[i].sums, t->parts);
     if (!g->few.group) return 0;
     if (member + 1 == frnn_team_size(team)) frnn_add_few_sums(g, t->rows);
     return frnn_barrier(team);

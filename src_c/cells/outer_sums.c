@@ -34,7 +34,7 @@ frnn_outer_sums frnn_lay_out_outer_sums(const frnn_plan *plan, size_t parts, siz
     /* Few columns fill a vector badly, but a tile well: then x gives the vectors, straight from where it is. */
     const int across = N <= k->tile && I >= k->panel;
     frnn_outer_sums s = {.kernels = k, .I = I, .H = H, .N = N, .stride = stride, .dwx = dwx, .dwh = dwh};
-    s.db = db, s.db_h = db_h, s.accumulate = accumulate, s.parts = parts;
+    s.db = db, s.db_h = db_h, s.accumulate = accumulate;
     s.tiles = frnn_take(l, frnn_times(l, frnn_most_members(plan), packed_bytes(&s)), 1);
     for (size_t i = 0; i < parts; i++) {
         struct frnn_sums_of_part *part = &s.part[i];
@@ -355,6 +355,6 @@ int frnn_add_part(frnn_team *team, size_t member, frnn_crew crew, const frnn_out
     return 0;
 }
 
-void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s) {
-    for (size_t i = 1; i < s->parts && frnn_team_size(team) > 1; i++) join_part(team, member, s, i);
+void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s, size_t parts) {
+    for (size_t i = 1; i < parts && frnn_team_size(team) > 1; i++) join_part(team, member, s, i);
 }

@@ -20,7 +20,6 @@ typedef struct frnn_outer_sums {
     void *db_h;           /* like db; or NULL */
     int accumulate;       /* the sums start from what the gradients hold */
     char *tiles;          /* per member: elements of a block of tokens, packed */
-    size_t parts;
     struct frnn_sums_of_part {
         char *dwx, *dwh; /* the first part's are the gradients themselves */
         size_t stride;
@@ -49,6 +48,6 @@ int frnn_add_outer_products(frnn_team *team, size_t member, const frnn_outer_sum
  * for all parts, in their order if they are one member's, and before tokens are added again, all members join them. */
 int frnn_add_part(frnn_team *team, size_t member, frnn_crew crew, const frnn_outer_sums *s, size_t part, int first,
                   size_t n, size_t initial, const void *const *x, const void *const *h, const void *const *dz);
-void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s);
+void frnn_join_parts(const frnn_team *team, size_t member, const frnn_outer_sums *s, size_t parts);
 
 #endif

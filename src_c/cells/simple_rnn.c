@@ -256,8 +256,8 @@ static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frn
     const frnn_kernels *k = g->plan->kernels;
     const size_t row = g->plan->H * k->size;
     if (g->parts > 1) {
-        if (frnn_add_own_parts(g, team, member, &own->sums, t, t->h, t->dz) || frnn_barrier(team)) return 1;
-        frnn_join_parts(team, member, &own->sums);
+        if (frnn_add_own_parts(team, member, &own->sums, t, t->h, t->dz) || frnn_barrier(team)) return 1;
+        frnn_join_parts(team, member, &own->sums, t->parts);
         return 0;
     }
     if (g->tape->dropout) {

@@ -545,6 +545,8 @@ void test_gated(const frnn_kernels *kernels, effort effort) {
         guard_at_end((int)(i % 2));
         check_call(kernels, &o, 1);
     }
+    options few = {.B = 2, .T = 2, .I = 1, .H = 4, .threads = 1, .dy = 1}; /* and of few weights */
+    for (few.kind = 0; few.kind < GATED_KINDS; few.kind++) check_call(kernels, &few, 1);
 }
 
 static options work_to_share(gated_kind kind, size_t B, size_t H) {
@@ -563,6 +565,22 @@ static options work_to_share(gated_kind kind, size_t B, size_t H) {
                      .dx = 1};
 }
 
+/* A single step; and halves of which the chunk that goes back first has none, for there are too few steps in it. */
+static void check_chunks_in_one_part(const frnn_kernels *kernels, gated_kind kind) {
+    options once = work_to_share(kind, 20, 129), halves = work_to_share(kind, 4, 33);
+    once.T = 1;
+    for (int ids = 0; ids < 2; ids++) {
+        if (ids) once.I = halves.I = 0, once.V = halves.V = 5, halves.B = 8;
+        check_call(kernels, &once, 3);
+        const frnn_cell *const cell = kind == LSTM ? api->lstm : api->gru;
+        const frnn_plan plan = {.kernels = kernels, .B = halves.B, .I = halves.I, .H = halves.H};
+        size_t chunk = 0;
+        CHECK(cell->backward_steps(&plan, &chunk) == FRNN_OK, "backward_steps");
+        halves.T = chunk + (ids ? 1 : 3);
+        check_call(kernels, &halves, 3);
+    }
+}
+
 void test_gated_threads(const frnn_kernels *kernels, effort effort) {
     seed_random(6);
     guard_at_end(1);
@@ -574,6 +592,7 @@ void test_gated_threads(const frnn_kernels *kernels, effort effort) {
         options ids = rows;
         ids.I = 0, ids.V = 10;
         check_call(kernels, &ids, 4);
+        check_chunks_in_one_part(kernels, (gated_kind)kind);
         for (size_t B = 5; B <= 8 && effort == FULL; B++) {
             options halves = rows;
             halves.B = B;

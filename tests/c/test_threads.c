@@ -124,6 +124,16 @@ void test_threads(const frnn_kernels *kernels, effort effort) {
         halves.B = B;
         check_call(kernels, &halves, 5);
     }
+    /* Two equal halves of few rows, and a last chunk in one part; and a single step. */
+    options equal = work_for_three(), once = work_for_three();
+    const frnn_plan plan = {.kernels = kernels, .B = 4, .I = equal.I, .H = equal.H};
+    size_t chunk = 0;
+    CHECK(api->simple_rnn->backward_steps(&plan, &chunk) == FRNN_OK, "backward_steps");
+    equal.B = plan.B, equal.T = chunk + 1, once.B = 20, once.T = 1, once.I = 200, once.H = 129;
+    check_call(kernels, &equal, 3);
+    check_call(kernels, &once, 3);
+    once.I = 0, once.V = 5;
+    check_call(kernels, &once, 3);
     options ids = o;
     ids.I = 0, ids.V = 11, ids.H = 8, ids.B = 70, ids.T = 75;
     check_call(kernels, &ids, 3);
