@@ -13,9 +13,9 @@ static size_t row_blocks(size_t B) { return (B + FRNN_MOST_ROWS - 1) / FRNN_MOST
  * are in cache as long. */
 enum { LEAST_STEPS = 16 };
 
-/* Rows, elements of gradients, and tokens of a chunk for every row of a table, at which two parts pay; fewer rows if the
- * halves are equal. */
-enum { HALVED_ROWS = 6, HALVED_ELEMENTS = 131072, TOKENS_PER_ROW = 2 };
+/* Rows, bytes of gradients, and tokens of a chunk for every row of a table, at which two parts pay; fewer rows if the halves
+ * are equal. */
+enum { HALVED_ROWS = 6, HALVED_BYTES = 1024 * 1024, TOKENS_PER_ROW = 2 };
 
 /* What a single row's steps leave of dz is used so often for the gradients, at which it pays to send it to other members. */
 enum { LEAST_USES = 64 };
@@ -81,8 +81,9 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
 }
 
 int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gates) {
+    const double elements = (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H);
     /* Dropout gives the tokens other left-hand sides, which members make for each other. */
-    return !tape->dropout && (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H) <= HALVED_ELEMENTS;
+    return !tape->dropout && elements * (double)plan->kernels->size <= HALVED_BYTES;
 }
 
 /* Parts of some rows in a chunk. Those who share one part's sums read each other's tokens, and of two parts one is added to
