@@ -573,7 +573,8 @@ static void check_chunks_in_one_part(const frnn_kernels *kernels, gated_kind kin
         if (ids) once.I = halves.I = 0, once.V = halves.V = 5, halves.B = 8;
         check_call(kernels, &once, 3);
         const frnn_cell *const cell = kind == LSTM ? api->lstm : api->gru;
-        const frnn_plan plan = {.kernels = kernels, .B = halves.B, .I = halves.I, .H = halves.H};
+        const frnn_plan plan = {
+            .kernels = kernels, .B = halves.B, .I = halves.I, .H = halves.H, .reset_after = kind == GRU_AFTER};
         size_t chunk = 0;
         CHECK(cell->backward_steps(&plan, &chunk) == FRNN_OK, "backward_steps");
         halves.T = chunk + (ids ? 1 : 3);
