@@ -109,6 +109,8 @@ cdef extern from "fastrnn.h" nogil:
                                              const frnn_gradients *gradients, size_t *bytes) noexcept nogil
         frnn_status (*backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                 void *scratch) noexcept nogil
+        frnn_status (*unprepare)(const frnn_plan *plan, const void *prepared, void *wx, void *wh,
+                                 void *b) noexcept nogil
 
     ctypedef frnn_tape frnn_simple_rnn_tape
     ctypedef frnn_gradients frnn_simple_rnn_gradients

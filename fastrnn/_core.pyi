@@ -45,8 +45,11 @@ def mask_of_lengths(lengths: Any, time: int) -> _Array | None:
     """
 
 def activate(activation: str, x: _Array, out: _Array) -> None: ...
-def assign(to: list[_Array], values: list[Any]) -> bool:
-    """Copy values into arrays of one dtype, if all are dense arrays of the same shapes and dtype; False otherwise."""
+def assign(to: list[_Array], values: list[Any], copy: bool, /) -> bool:
+    """Copy values into arrays of one dtype, if all are dense arrays of the same shapes and dtype; False otherwise.
+
+    Without copy, say whether they are.
+    """
 
 def descend(
     optimizer: str,
@@ -107,6 +110,9 @@ class Weights:
     @property
     def isa(self) -> str: ...
     def matches(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None) -> bool: ...
+    def unpack(self, kernel: _Array, recurrent_kernel: _Array, bias: _Array | None, /) -> None:
+        """Write what these weights were made from into arrays."""
+
     def new_gradients(
         self, x: _Array | tuple[_Array, _Array], need_dx: bool, need_dinitial: bool, need_db: bool
     ) -> tuple[_Array | None, tuple[_Array, ...], list[_Array]]:

@@ -26,7 +26,7 @@ cdef void begin_like(arrays *a, object array):
     a.code = c"d" if a.size == 8 else c"f"
 
 
-def assign(list to not None, list values not None):
+def assign(list to not None, list values not None, bint copy, /):
     # Copies values into arrays, if they are arrays like these, and says whether they are; otherwise nothing is changed.
     cdef arrays a
     cdef view *new
@@ -43,8 +43,9 @@ def assign(list to not None, list values not None):
             value = flat(&a, values[i], "values", READ, new.bytes)
             if value.ndim != new.ndim or memcmp(value.shape, new.shape, new.ndim * sizeof(Py_ssize_t)):
                 return False
-        for i in range(count):
-            memmove(a.views[2 * i].buf, a.views[2 * i + 1].buf, a.views[2 * i].bytes)
+        if copy:
+            for i in range(count):
+                memmove(a.views[2 * i].buf, a.views[2 * i + 1].buf, a.views[2 * i].bytes)
     except (TypeError, ValueError):
         return False
     finally:

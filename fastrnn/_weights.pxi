@@ -35,7 +35,7 @@ cdef class Weights:
         plan = self.plan(0, 0)
         begin(&a, self)
         try:
-            self.take(&a, kernel, recurrent_kernel, bias, from_)
+            self.take(&a, kernel, recurrent_kernel, bias, READ, from_)
             check(cell.prepared_size(&plan, &bytes))
             allocate(&self.memory, bytes)
             self.prepared = self.memory.memory
@@ -72,11 +72,22 @@ cdef class Weights:
         if (bias is not None) != self.biased:
             return False
         try:
-            self.take(&a, kernel, recurrent_kernel, bias, from_)
+            self.take(&a, kernel, recurrent_kernel, bias, READ, from_)
             check(self.cell.prepared_from(&plan, from_[0], from_[1], from_[2], self.prepared, &same))
         finally:
             release(&a)
         return same != 0
+
+    def unpack(self, kernel, recurrent_kernel, bias, /):
+        cdef arrays a
+        cdef frnn_plan plan = self.plan(0, 0)
+        cdef pointer[3] to
+        begin(&a, self)
+        try:
+            self.take(&a, kernel, recurrent_kernel, bias, WRITE, <const void **> to)
+            check(self.cell.unprepare(&plan, self.prepared, to[0], to[1], to[2]))
+        finally:
+            release(&a)
 
     def new_gradients(self, x, bint need_dx, bint need_dinitial, bint need_db):
         cdef object columns = self.cell.gates * self.units
@@ -113,12 +124,12 @@ cdef class Weights:
             release(&a)
         return order if pays else None
 
-    cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, const void **from_) except -1:
+    cdef int take(self, arrays *a, kernel, recurrent_kernel, bias, access mode, const void **at) except -1:
         # Where the user's matrices are.
         cdef Py_ssize_t columns = self.cell.gates * self.units
-        from_[0] = matrix(a, kernel, "kernel", READ, self.inputs, columns)
-        from_[1] = matrix(a, recurrent_kernel, "recurrent_kernel", READ, self.units, columns)
-        from_[2] = self.bias(a, bias, "bias", READ)
+        at[0] = matrix(a, kernel, "kernel", mode, self.inputs, columns)
+        at[1] = matrix(a, recurrent_kernel, "recurrent_kernel", mode, self.units, columns)
+        at[2] = self.bias(a, bias, "bias", mode)
         return 0
 
     cdef void *bias(self, arrays *a, object array, str name, access mode) except? NULL:

@@ -149,6 +149,8 @@ typedef struct frnn_cell {
                                          size_t *bytes);
     frnn_status (*backward)(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                             void *scratch);
+    /* Writes the very weights that prepared was made from; b is NULL if it was made without. */
+    frnn_status (*unprepare)(const frnn_plan *plan, const void *prepared, void *wx, void *wh, void *b);
 } frnn_cell;
 
 /* The names of version 1. */

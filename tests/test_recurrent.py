@@ -5,6 +5,7 @@ import copy
 import inspect
 import json
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -735,3 +736,86 @@ def test_weights_changed_while_others_compute(cell, rng):
             layer.set_weights(sets[i % 2])
             np.testing.assert_array_equal(layer(x), want[i % 2])
             pool.submit(layer, x)
+
+
+def readings():
+    """Every way to read a layer's weights: each must catch up with those that were packed without a copy."""
+    return {
+        "get_weights": lambda layer: layer.get_weights(),
+        "weights": lambda layer: layer.weights,
+        "by name": lambda layer: [layer.kernel, layer.recurrent_kernel, layer.bias],
+        "trainable_weights": lambda layer: layer.trainable_weights,
+        "deepcopy": lambda layer: copy.deepcopy(layer).get_weights(),
+        "pickle": lambda layer: pickle.loads(pickle.dumps(layer)).get_weights(),
+        "a stack": lambda layer: fastrnn.RNN([layer]).get_weights(),
+        "a model": lambda layer: fastrnn.Sequential([layer]).get_weights(),
+    }
+
+
+@pytest.mark.parametrize("read", readings().values(), ids=readings())
+@pytest.mark.parametrize("units", [3, 8, 16, 33, 64, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_that_were_set_can_be_read(cell, rng, read, units, dtype):
+    layer = make(cell, rng, units=units, dtype=dtype)
+    given = [np.negative(w, dtype=dtype) for w in layer.get_weights()]
+    given[0][0, :2] = -0.0, np.nan
+    expected = [w.tobytes() for w in given]
+    layer.set_weights(given)
+    for w in given:
+        w[...] = 5
+    assert [w.tobytes() for w in read(layer)] == expected
+    assert [w.tobytes() for w in layer.get_weights()] == expected
+
+
+def test_weights_that_were_set_are_those_that_are_trained(cell, rng):
+    model = fastrnn.Sequential([fastrnn.Input((6, 5)), cell.layer(7), fastrnn.Dense(1)])
+    model.compile("sgd", "mse")
+    x, layer = sequences(rng), model.layers[0]
+    for learning_rate in 0.0, 0.1:  # before and after the model has taken the weights to a place of its own
+        given = random_weights(rng, 5, 7, cell=cell)
+        layer.set_weights(given)
+        model.optimizer.learning_rate = learning_rate
+        model.fit(x, np.ones((4, 1), np.float32), epochs=1, verbose=0)
+        for w, was in zip(layer.get_weights(), given, strict=True):
+            assert (w == was).all() == (learning_rate == 0)
+            np.testing.assert_allclose(w, was, atol=0.5)
+        np.testing.assert_array_equal(layer(x), cell(x, *layer.get_weights()))
+
+
+def test_one_weight_set_after_all(cell, rng):
+    layer, x = make(cell, rng), sequences(rng)
+    kernel, recurrent_kernel, bias = random_weights(rng, 5, 7, cell=cell)
+    layer.set_weights([kernel, recurrent_kernel, bias])
+    layer.bias = bias * 2
+    np.testing.assert_array_equal(layer(x), cell(x, kernel, recurrent_kernel, bias * 2))
+    layer.set_weights([kernel * 3, recurrent_kernel, bias])
+    with pytest.raises(ValueError, match="kernel"):
+        layer.set_weights([kernel[1:], recurrent_kernel, bias])
+    np.testing.assert_array_equal(layer(x), cell(x, kernel * 3, recurrent_kernel, bias))
+
+
+def test_weights_set_and_read_by_threads(cell, rng):
+    """Who reads while another one sets gets whole weights, never parts of two, and the last ones stay."""
+    layer, x = make(cell, rng), sequences(rng)
+    sets = [[np.full_like(w, value) for w in layer.get_weights()] for value in range(8)]
+    done = threading.Event()
+
+    def read():
+        while not done.is_set():
+            seen.extend(len(np.unique(w)) for w in layer.get_weights())
+            layer(x)
+
+    seen: list[int] = []
+    layer.set_weights(sets[0])
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for i in range(2000):
+        layer.set_weights(sets[i % 8])
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert seen and set(seen) == {1}
+    for w, last in zip(layer.get_weights(), sets[1999 % 8], strict=True):
+        np.testing.assert_array_equal(w, last)
+    np.testing.assert_array_equal(layer(x), cell(x, *sets[1999 % 8]))

@@ -66,7 +66,8 @@ class Layer(ABC):
         self.seed = _check.seed(seed)
         self._sample_shape = None if input_shape is None else _check.sizes("input_shape", input_shape)
         self._features: int | None = None
-        self._own: dict[str, Array] = {}
+        self._own: dict[str, Array] = {}  # `_arrays` brings them up to date
+        self._moved = False  # whether some of them are views of what somebody else keeps
         self._rng: np.random.Generator | None = None
         self._exposed = False  # whether a user may hold a weight and change it without our knowledge
         self._version = object()  # another one whenever we change a weight
@@ -148,6 +149,8 @@ class Layer(ABC):
         ValueError, TypeError
             If the layer is not built, or the number, a shape or a type is wrong.
         """
+        if self._take_all(weights):
+            return
         arrays = self._arrays
         if len(weights) != len(arrays):
             self._must_be_built()
@@ -217,6 +220,17 @@ class Layer(ABC):
         if not self.built:
             raise ValueError(f"{self.name} has no weights yet: call build(input_shape) or the layer itself first")
 
+    def _move(self, name: str, array: Array) -> None:
+        """Have a weight in this array from now on, which takes its values."""
+        array[...] = self._arrays[name]
+        self._own[name] = array
+        self._moved = True
+        self._version = object()
+
+    def _take_all(self, weights: Sequence[ArrayLike]) -> bool:
+        """Take new values for all weights without a copy in `_own`, if that can be done; else change nothing."""
+        return False
+
     def _hand_out(self) -> Mapping[str, Array]:
         self._exposed = True
         return self._arrays
@@ -227,7 +241,8 @@ class Layer(ABC):
         for name in values:
             if name not in arrays:
                 raise ValueError(f"{self.name} has no {name}")
-        if not _core.assign([arrays[name] for name in values], [*values.values()]):  # the usual case, at little cost
+        # The usual case, at little cost
+        if not _core.assign([arrays[name] for name in values], [*values.values()], True):
             checked = {n: _check.array(n, value, self.dtype, (), arrays[n].shape) for n, value in values.items()}
             for name, array in checked.items():
                 arrays[name][...] = array

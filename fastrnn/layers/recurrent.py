@@ -1,13 +1,14 @@
 """What the layers of a single cell share."""
 
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrnn import _check, constraints, initializers, regularizers
+from fastrnn import _check, _core, constraints, initializers, regularizers
 from fastrnn._check import Array, States
 from fastrnn._docs import Parts
 from fastrnn.constraints import Constraint
@@ -110,6 +111,9 @@ described = Parts(
 )
 
 
+_unpacking = threading.Lock()  # weights are set, or read, by one thread at a time
+
+
 class Recurrent(OverTime):
     """A layer that runs over time: its arguments and states, dropout, and weights prepared once for many calls.
 
@@ -168,6 +172,7 @@ class Recurrent(OverTime):
     unroll: bool
     zero_output_for_mask: bool
     _prepared: tuple[object, Any] = (None, None)  # the version of the weights, and what was made of them
+    _prepared_only: Any = None  # what `_own` has yet to be unpacked from
     _prepared_for_products: tuple[object, Any] = (None, None)  # the same for inputs that `tokens` has projected
 
     @property
@@ -293,8 +298,36 @@ class Recurrent(OverTime):
             self._prepared = version, prepared
         return prepared
 
+    def _take_all(self, weights: Sequence[ArrayLike]) -> bool:
+        """Pack new values at once, if nobody else holds the arrays: these get them when somebody reads them."""
+        own = [*self._own.values()]
+        if self._exposed or self._moved or not _core.assign(own, [*weights], False):
+            return False
+        version, packed = object(), self._cell.pack(*_matrices(dict(zip(self._own, weights, strict=True))))
+        with _unpacking:
+            self._version, self._prepared, self._prepared_only = version, (version, packed), packed
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles have weights of their own, and prepare them anew."""
+        self._catch_up()
+        return super().__getstate__()
+
+    def _catch_up(self) -> None:
+        """Give `_own` the values that were packed without a copy."""
+        if self._prepared_only is not None:
+            with _unpacking:
+                if self._prepared_only is not None:
+                    self._prepared_only.unpack(*_matrices(self._own))
+                    self._prepared_only = None
+
+    @property
+    def _arrays(self) -> Mapping[str, Array]:
+        self._catch_up()
+        return self._own
+
     def _to_pack(self) -> tuple[Array, Array, Array | None]:
-        return self._own["kernel"], self._own["recurrent_kernel"], self._own.get("bias")
+        return _matrices(self._arrays)
 
     def _dropout_for(self, training: bool) -> Dropout | None:
         return self._draw_dropout if training and (self.dropout or self.recurrent_dropout) else None
@@ -315,6 +348,10 @@ class Recurrent(OverTime):
             return None
         assert self._rng is not None
         return drop(self._rng, rate, shape, self.dtype)
+
+
+def _matrices(arrays: Mapping[str, Any]) -> tuple[Array, Array, Array | None]:
+    return arrays["kernel"], arrays["recurrent_kernel"], arrays.get("bias")
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -93,7 +93,7 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
     """Look up what the layer computes with: its projected table, or the tokens' rows of the table itself."""
     ids, table, V = tokens
     dropout = layer._dropout_for(training)
-    kernel = layer._own["kernel"]
+    kernel = layer._arrays["kernel"]
     factor = None
     if table is not None and (ids.size <= V or (training and layer.dropout)):
         return _Gathered(_take(table, ids), layer._prepare(), dropout, None, None)
@@ -152,7 +152,7 @@ def _take(table: Array, ids: Array) -> Array:
 
 def _input_bias(layer: Recurrent) -> Array:
     """Return what is added to the product of the input, and a GRU's second bias of its update and reset gates."""
-    bias: Array = layer._own["bias"]
+    bias: Array = layer._arrays["bias"]
     if bias.ndim == 1:
         return bias
     gates = 2 * layer.units

@@ -95,9 +95,7 @@ class Parameters:
         used[leaf.dtype] = end = start + math.prod(array.shape)
         weight = self._weights_of[leaf.dtype][start:end].reshape(array.shape)
         gradient = self._gradients_of[leaf.dtype][start:end].reshape(array.shape)
-        weight[...] = array
-        leaf._own[name] = weight
-        leaf._version = object()
+        leaf._move(name, weight)
         self._members.append((leaf, name, weight))
         prefix = "recurrent" if name == "recurrent_kernel" else name
         regularizer = getattr(leaf, f"{prefix}_regularizer", None)
@@ -114,7 +112,7 @@ def penalty(layers: Sequence[Layer]) -> float:
         for leaf in layer._leaves():
             if not (layer.trainable and leaf.trainable):
                 continue
-            for name, array in leaf._own.items():
+            for name, array in leaf._arrays.items():
                 prefix = "recurrent" if name == "recurrent_kernel" else name
                 regularizer = getattr(leaf, f"{prefix}_regularizer", None)
                 total += 0.0 if regularizer is None else regularizer(array)

@@ -104,7 +104,7 @@ static void forward_rows(frnn_team *team, size_t member, void *given) {
     const frnn_plan *plan = j->plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_range rows = frnn_part(plan->B, frnn_team_size(team), member);
-    frnn_pack_matrix(team, member, k, j->dense->w, plan->I, plan->H, FRNN_USED_NOW, j->w);
+    frnn_pack_matrix(team, member, k, j->dense->w, plan->I, plan->H, j->w);
     list(j->dense->x, plan->I * k->size, rows, j->x);
     list(j->dense->y, plan->H * k->size, rows, (const char **)j->y);
     if (frnn_barrier(team)) return;
@@ -129,7 +129,7 @@ static void backward_member(frnn_team *team, size_t member, void *given) {
         list(j->dz, row, rows, j->dz_rows);
     }
     if (dense->dx) {
-        frnn_pack_matrix(team, member, k, dense->w, plan->I, plan->H, FRNN_USED_NOW, j->w);
+        frnn_pack_matrix(team, member, k, dense->w, plan->I, plan->H, j->w);
         if (frnn_barrier(team)) return;
         if (frnn_transpose(team, member, k, plan->I, plan->H, j->w, NULL, plan->H, FRNN_USED_NOW, j->w_t)) return;
         list(dense->dx, plan->I * k->size, rows, (const char **)j->to);

@@ -140,6 +140,8 @@ frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, co
                                const void *b, void *prepared);
 frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
                                      const void *b, const void *prepared, int *same);
+frnn_status frnn_gated_unprepare(const frnn_gated *cell, const frnn_plan *plan, const void *prepared, void *wx,
+                                 void *wh, void *b);
 frnn_status frnn_gated_kept(const frnn_gated *cell, const frnn_plan *plan, size_t *elements);
 frnn_status frnn_gated_forward_scratch_size(const frnn_gated *cell, const frnn_plan *plan, const frnn_tape *tape,
                                             size_t *bytes);
@@ -184,8 +186,11 @@ frnn_status frnn_gated_go_back(const frnn_gated *cell, const frnn_plan *plan, co
                                 void *scratch) { \
         return frnn_gated_go_back(of(plan), plan, tape, gradients, scratch); \
     } \
+    static frnn_status unprepare(const frnn_plan *plan, const void *prepared, void *wx, void *wh, void *b) { \
+        return frnn_gated_unprepare(of(plan), plan, prepared, wx, wh, b); \
+    } \
     const frnn_cell name = { \
-        count,          prepared_size,         prepare, prepared_from, kept, forward_scratch_size, forward, \
-        backward_steps, backward_scratch_size, backward};
+        count,          prepared_size,         prepare,  prepared_from, kept, forward_scratch_size, forward, \
+        backward_steps, backward_scratch_size, backward, unprepare};
 
 #endif

@@ -39,8 +39,7 @@ frnn_gated_weights frnn_gated_weights_in(const frnn_gated *cell, const frnn_plan
 enum { MATRICES = 8 };
 typedef struct matrices {
     const frnn_kernels *kernels;
-    frnn_gate_matrix from[MATRICES];
-    char *packed[MATRICES];
+    frnn_gate_matrix of[MATRICES];
 } matrices;
 
 static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const char *wx, const char *wh,
@@ -52,12 +51,10 @@ static matrices matrices_of(const frnn_gated *cell, const frnn_plan *plan, const
     for (int i = 0; i < MATRICES; i += MATRICES / 2) {
         const frnn_gated_part part = i ? w.candidate : w.together;
         const size_t at = i ? cell->together * H * size : 0;
-        m.from[i] = (frnn_gate_matrix){b ? b + at : NULL, 1, H, part.gates_x, columns}, m.packed[i] = part.b;
-        m.from[i + 1] = (frnn_gate_matrix){b_h ? b_h + at : NULL, 1, H, part.gates, columns},
-                   m.packed[i + 1] = part.b_h;
-        m.from[i + 2] = (frnn_gate_matrix){wx ? wx + at : NULL, plan->I, H, part.gates_x, columns};
-        m.packed[i + 2] = part.wx;
-        m.from[i + 3] = (frnn_gate_matrix){wh + at, H, H, part.gates, columns}, m.packed[i + 3] = part.wh;
+        m.of[i] = (frnn_gate_matrix){b ? b + at : NULL, 1, H, part.gates_x, columns, part.b};
+        m.of[i + 1] = (frnn_gate_matrix){b_h ? b_h + at : NULL, 1, H, part.gates, columns, part.b_h};
+        m.of[i + 2] = (frnn_gate_matrix){wx ? wx + at : NULL, plan->I, H, part.gates_x, columns, part.wx};
+        m.of[i + 3] = (frnn_gate_matrix){wh + at, H, H, part.gates, columns, part.wh};
     }
     return m;
 }
@@ -72,7 +69,7 @@ frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *pl
 
 static void prepare_member(frnn_team *team, size_t member, void *job) {
     const matrices *m = job;
-    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, m->kernels, &m->from[i], m->packed[i]);
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, m->kernels, &m->of[i]);
 }
 
 frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,
@@ -91,8 +88,14 @@ frnn_status frnn_gated_prepared_from(const frnn_gated *cell, const frnn_plan *pl
                                      const void *b, const void *prepared, int *same) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
     const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
-    *same = 1;
-    for (int i = 0; i < MATRICES && *same; i++)
-        *same = frnn_are_gates_packed_from(plan->kernels, &m.from[i], m.packed[i]);
+    *same = frnn_are_gates_packed_from(plan->kernels, m.of, MATRICES);
+    return FRNN_OK;
+}
+
+frnn_status frnn_gated_unprepare(const frnn_gated *cell, const frnn_plan *plan, const void *prepared, void *wx,
+                                 void *wh, void *b) {
+    if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
+    const matrices m = matrices_of(cell, plan, wx, wh, b, prepared);
+    frnn_unpack_gates(plan->kernels, m.of, MATRICES);
     return FRNN_OK;
 }

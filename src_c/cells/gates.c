@@ -33,7 +33,7 @@ void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *ord
 }
 
 /* Panels of whole blocks, some rows of a gate after those of another, as they lie in memory. Returns the panel after them. */
-static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels, char *packed) {
+static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels) {
     const size_t gates = m->gates, whole = m->H / k->panel * gates;
     const size_t last = frnn_most(panels.first, frnn_least(panels.last, whole));
     const int past_caches = frnn_goes_past_caches(k, m->K, gates * m->H);
@@ -44,23 +44,21 @@ static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn
             const size_t column = gate * m->H + first / gates * k->panel;
             k->pack_whole(frnn_least(m->K - row, FRNN_ROWS_AT_ONCE), (last - first + gates - 1) / gates,
                           (const char *)m->w + (row * m->stride + column) * k->size, m->stride,
-                          packed + (first * m->K + row) * k->panel * k->size, gates * m->K * k->panel, past_caches);
+                          m->packed + (first * m->K + row) * k->panel * k->size, gates * m->K * k->panel, past_caches);
         }
     return last;
 }
 
-void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
-                     void *packed) {
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m) {
     const size_t N = m->gates * m->H, panel_row = k->panel * k->size;
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
     const size_t zeros = frnn_most(panels.first, m->w ? N / k->panel : 0); /* panels before are full */
-    if (zeros < panels.last)
-        memset((char *)packed + zeros * m->K * panel_row, 0, (panels.last - zeros) * m->K * panel_row);
-    const size_t first = m->w ? pack_blocks(k, m, panels, packed) : panels.first;
+    if (zeros < panels.last) memset(m->packed + zeros * m->K * panel_row, 0, (panels.last - zeros) * m->K * panel_row);
+    const size_t first = m->w ? pack_blocks(k, m, panels) : panels.first;
     for (size_t n = first * k->panel; n < frnn_least(panels.last * k->panel, N) && m->w;) {
         const run r = run_at(k, m->H, m->gates, n);
         const char *from = (const char *)m->w + r.from * k->size;
-        k->pack_some(m->K, r.count, from, m->stride, (char *)packed + r.panel * m->K * panel_row + r.column * k->size);
+        k->pack_some(m->K, r.count, from, m->stride, m->packed + r.panel * m->K * panel_row + r.column * k->size);
         n += r.count;
     }
 }
@@ -71,17 +69,30 @@ static int is_zero(const char *bytes, size_t count) {
     return 1;
 }
 
-int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *m, const void *packed) {
-    const size_t panel_row = k->panel * k->size;
+/* Copies a matrix back, or says whether it is the one that was packed. */
+static int unpack(const frnn_kernels *k, const frnn_gate_matrix *m, int copies) {
+    const size_t row = k->panel * k->size;
     for (size_t n = 0; n < m->gates * m->H;) {
         const run r = run_at(k, m->H, m->gates, n);
-        const char *from = m->w ? (const char *)m->w + r.from * k->size : NULL;
-        const char *at = (const char *)packed + r.panel * m->K * panel_row + r.column * k->size;
-        for (size_t i = 0; i < m->K; i++, at += panel_row) {
-            const size_t bytes = r.count * k->size;
-            if (from ? memcmp(from + i * m->stride * k->size, at, bytes) != 0 : !is_zero(at, bytes)) return 0;
+        const size_t bytes = r.count * k->size;
+        const char *at = m->packed + r.panel * m->K * row + r.column * k->size;
+        for (size_t i = 0; i < m->K; i++, at += row) {
+            char *const own = m->w ? (char *)m->w + (i * m->stride + r.from) * k->size : NULL;
+            if (copies) memcpy(own, at, bytes);
+            else if (own ? memcmp(own, at, bytes) != 0 : !is_zero(at, bytes)) return 0;
         }
         n += r.count;
     }
     return 1;
+}
+
+int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!unpack(k, &matrices[i], 0)) return 0;
+    return 1;
+}
+
+void frnn_unpack_gates(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (matrices[i].w) unpack(k, &matrices[i], 1);
 }

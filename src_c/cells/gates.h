@@ -11,18 +11,22 @@
 /* Panels that hold the gates of some blocks of units. */
 frnn_range frnn_gate_panels(const frnn_kernels *k, size_t H, size_t gates, frnn_range blocks);
 
-/* `gates` gates from `w` on, in a dense matrix of K rows of `stride` elements; all zeros if `w` is NULL. */
+/* `gates` gates from `w` on, in a dense matrix of K rows of `stride` elements, and where they are packed; all zeros if `w` is
+ * NULL. */
 typedef struct frnn_gate_matrix {
     const void *w;
     size_t K, H, gates, stride;
+    char *packed;
 } frnn_gate_matrix;
 
 /* packed: a member's part of the panels of the matrix, to be used later. */
-void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
-                     void *packed);
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m);
 
-/* Whether packed holds the very bits of the matrix. */
-int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *m, const void *packed);
+/* Whether packed holds the very bits of all these matrices. */
+int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count);
+
+/* The other way: w, where it is not NULL, from packed. */
+void frnn_unpack_gates(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count);
 
 /* order[n]: the user's column that stands in column n of the panels. */
 void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *order);

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "cells/gates.h"
-
 /* Of a matrix. A step of training goes through some ten times as much, which is what third-level caches have room for. */
 static const double PAST_CACHES_BYTES = 3e6;
 
@@ -20,11 +18,7 @@ int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N) {
 }
 
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
-                      frnn_use use, void *packed) {
-    if (use == FRNN_USED_LATER && frnn_goes_past_caches(k, K, N)) {
-        frnn_pack_gates(team, member, k, &(frnn_gate_matrix){w, K, N, 1, N}, packed);
-        return;
-    }
+                      void *packed) {
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
     const void *rows[FRNN_ROWS_AT_ONCE];
     for (size_t k0 = 0; k0 < K; k0 += FRNN_ROWS_AT_ONCE) {

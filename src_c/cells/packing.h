@@ -20,9 +20,9 @@ typedef enum frnn_use { FRNN_USED_NOW, FRNN_USED_LATER } frnn_use;
  * have been read before they were written: they go past the caches. */
 int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N);
 
-/* packed: a member's part of the panels of the dense K x N matrix w. */
+/* packed: a member's part of the panels of the dense K x N matrix w, to be used now. */
 void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
-                      frnn_use use, void *packed);
+                      void *packed);
 
 /* The same interleaved, N being half a panel at most: rows of a group, elements of all groups, and the packing. */
 size_t frnn_interleaved(const frnn_kernels *k, size_t N);

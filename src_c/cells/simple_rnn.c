@@ -20,7 +20,7 @@
 static const size_t INTERLEAVED_INPUTS = 64, INTERLEAVED_INPUTS_OF_MANY = 256;
 
 typedef struct weights {
-    void *b, *wx, *wh, *interleaved;
+    char *b, *wx, *wh, *interleaved;
 } weights;
 
 static int is_interleaved(const frnn_plan *plan) {
@@ -53,46 +53,52 @@ frnn_status frnn_simple_rnn_prepared_size(const frnn_plan *plan, size_t *bytes) 
     return frnn_fits(&l) ? FRNN_OK : FRNN_ERR_SIZE;
 }
 
+/* The user's matrices and where they are packed. */
+enum { BIAS, KERNEL, RECURRENT, MATRICES };
+typedef struct matrices {
+    frnn_gate_matrix of[MATRICES];
+} matrices;
+
+static matrices matrices_of(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
+                            const void *prepared) {
+    const weights w = weights_in(plan, prepared);
+    const size_t H = plan->H;
+    return (matrices){{{b, 1, H, 1, H, w.b}, {wx, plan->I, H, 1, H, w.wx}, {wh, H, H, 1, H, w.wh}}};
+}
+
 typedef struct preparation {
     const frnn_plan *plan;
-    const void *wx, *wh, *b;
-    weights to;
+    matrices matrices;
+    void *interleaved;
 } preparation;
 
 static void prepare_member(frnn_team *team, size_t member, void *job) {
     const preparation *p = job;
     const frnn_plan *plan = p->plan;
-    const frnn_kernels *k = plan->kernels;
-    frnn_pack_matrix(team, member, k, p->wx, plan->I, plan->H, FRNN_USED_LATER, p->to.wx);
-    frnn_pack_matrix(team, member, k, p->wh, plan->H, plan->H, FRNN_USED_LATER, p->to.wh);
-    if (member > 0) return;
-    memset(p->to.b, 0, frnn_panels(k, plan->H) * k->panel * k->size);
-    if (p->b) memcpy(p->to.b, p->b, plan->H * k->size);
-    if (is_interleaved(plan)) frnn_interleave(k, p->wx, plan->I, plan->H, p->to.interleaved);
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, plan->kernels, &p->matrices.of[i]);
+    if (member == 0 && is_interleaved(plan))
+        frnn_interleave(plan->kernels, p->matrices.of[KERNEL].w, plan->I, plan->H, p->interleaved);
 }
 
 frnn_status frnn_simple_rnn_prepare(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                     void *prepared) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
-    preparation p = {plan, wx, wh, b, weights_in(plan, prepared)};
+    preparation p = {plan, matrices_of(plan, wx, wh, b, prepared), weights_in(plan, prepared).interleaved};
     return frnn_run(plan, frnn_packing_work(plan, 1), prepare_member, &p);
-}
-
-/* Whether prepared holds the very bits of b, or zeros for none. */
-static int is_bias(const char *b, size_t bytes, const char *prepared) {
-    for (size_t i = 0; i < bytes; i++)
-        if (prepared[i] != (b ? b[i] : 0)) return 0;
-    return 1;
 }
 
 frnn_status frnn_simple_rnn_prepared_from(const frnn_plan *plan, const void *wx, const void *wh, const void *b,
                                           const void *prepared, int *same) {
     if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared || !same) return FRNN_ERR_ARGUMENT;
-    const frnn_kernels *k = plan->kernels;
-    const weights w = weights_in(plan, prepared);
-    const frnn_gate_matrix of_x = {wx, plan->I, plan->H, 1, plan->H}, of_h = {wh, plan->H, plan->H, 1, plan->H};
-    *same = is_bias(b, plan->H * k->size, w.b) && frnn_are_gates_packed_from(k, &of_h, w.wh)
-            && frnn_are_gates_packed_from(k, &of_x, w.wx);
+    const matrices m = matrices_of(plan, wx, wh, b, prepared);
+    *same = frnn_are_gates_packed_from(plan->kernels, m.of, MATRICES);
+    return FRNN_OK;
+}
+
+static frnn_status unprepare(const frnn_plan *plan, const void *prepared, void *wx, void *wh, void *b) {
+    if (!frnn_is_sound(plan) || (!wx && plan->I) || !wh || !prepared) return FRNN_ERR_ARGUMENT;
+    const matrices m = matrices_of(plan, wx, wh, b, prepared);
+    frnn_unpack_gates(plan->kernels, m.of, MATRICES);
     return FRNN_OK;
 }
 
@@ -347,4 +353,5 @@ const frnn_cell frnn_simple_rnn = {.gates = 1,
                                    .forward = forward_as_cell,
                                    .backward_steps = frnn_simple_rnn_backward_steps,
                                    .backward_scratch_size = frnn_simple_rnn_backward_scratch_size,
-                                   .backward = frnn_simple_rnn_backward};
+                                   .backward = frnn_simple_rnn_backward,
+                                   .unprepare = unprepare};

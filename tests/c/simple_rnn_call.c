@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "tests.h"
 #include "token_ids.h"
+#include "unprepared.h"
 #include "vectors.h"
 
 /* Standard deviations of the expected error that are allowed. */
@@ -188,6 +189,7 @@ call make_call(const frnn_kernels *kernels, const options *o) {
     int same = 0;
     CHECK(api->simple_rnn_prepared_from(&c.plan, wx_in, wh_in, b_in, prepared, &same) == FRNN_OK && same == 1,
           "prepared_from does not know its own weights");
+    check_unprepared(api->simple_rnn, &c.plan, prepared, wx_in, wh_in, b_in);
     return c;
 }
 

@@ -66,6 +66,8 @@ static void check_plan_refused(const call *c, const frnn_plan *plan, const frnn_
     REFUSED(api->simple_rnn_prepared_size(plan, &bytes));
     REFUSED(api->simple_rnn_prepare(plan, memory, memory, memory, memory));
     REFUSED(api->simple_rnn_prepared_from(plan, memory, memory, memory, c->tape.prepared, &same));
+    REFUSED(api->simple_rnn->unprepare(plan, c->tape.prepared, memory, memory, memory));
+    REFUSED(api->gru->unprepare(plan, c->tape.prepared, memory, memory, memory));
     REFUSED(api->simple_rnn_forward_scratch_size(plan, &c->tape, &bytes));
     REFUSED(api->simple_rnn_forward(plan, &c->tape, c->h_last, memory));
     REFUSED(api->simple_rnn_backward_scratch_size(plan, &c->tape, g, &bytes));
@@ -105,6 +107,12 @@ void test_arguments(const frnn_kernels *kernels) {
     REFUSED(api->simple_rnn_prepared_from(&c.plan, w, NULL, w, c.tape.prepared, &same));
     REFUSED(api->simple_rnn_prepared_from(&c.plan, w, w, w, NULL, &same));
     REFUSED(api->simple_rnn_prepared_from(&c.plan, w, w, w, c.tape.prepared, NULL));
+    const frnn_cell *const cells[] = {api->simple_rnn, api->gru, api->lstm};
+    for (int i = 0; i < 3; i++) {
+        REFUSED(cells[i]->unprepare(&c.plan, NULL, w, w, w));
+        REFUSED(cells[i]->unprepare(&c.plan, prepared, NULL, w, w));
+        REFUSED(cells[i]->unprepare(&c.plan, prepared, w, NULL, w));
+    }
     ACCEPTED(api->simple_rnn_prepared_from(&c.plan, w, w, w, c.tape.prepared, &same));
     CHECK(same == 0, "zeros were taken for the prepared weights");
     ACCEPTED(api->simple_rnn_prepared_size(&c.plan, &bytes));

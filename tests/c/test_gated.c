@@ -9,6 +9,7 @@
 #include "naive_gated.h"
 #include "tests.h"
 #include "token_ids.h"
+#include "unprepared.h"
 #include "vectors.h"
 
 /* A sum of K products is off by about sqrt(K) units of its size, and every step adds to that; so much more is allowed. */
@@ -139,6 +140,7 @@ static void prepare(call *c) {
     CHECK(c->cell->prepared_from(&c->plan, wx, copy_in(c, other, r->H * columns), b, prepared, &same) == FRNN_OK
               && same == 0,
           "prepared_from takes other weights for its own");
+    check_unprepared(c->cell, &c->plan, prepared, wx, wh, b);
     c->tape.prepared = prepared;
     /* And by several members, if it is work enough, whose parts begin anywhere in a block. */
     frnn_plan shared = c->plan;
