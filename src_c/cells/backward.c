@@ -23,6 +23,10 @@ enum { LEAST_USES = 64 };
 /* Multiply-adds with zeros that cost more than to list those tokens apart. */
 enum { LEFT_OUT = 4096 };
 
+/* Panels of wx^T that stay in the second-level cache between being turned around and being used, no more than a row's tile has
+ * at one time; and tokens that do so beside them. */
+enum { LATE_BYTES = 512 * 1024, LATE_PANELS = 4, LATE_TOKENS_BYTES = 128 * 1024 };
+
 /* Steps of a chunk that has one part. */
 static size_t steps_of_part(const frnn_plan *plan, size_t width) {
     const size_t blocks = frnn_most(row_blocks(plan->B), 1), rows = (plan->B + blocks - 1) / blocks;
@@ -48,6 +52,27 @@ size_t frnn_backward_span(const frnn_plan *plan, size_t width) {
     return row_blocks(plan->B) > 1 ? (LEAST_STEPS + chunk - 1) / chunk * chunk : chunk;
 }
 
+/* Parts of some rows in a chunk. Those who share one part's sums read each other's tokens, and of two parts one is added to
+ * the other, which a few rows or a single step may not be worth. A few tokens are added as one sum. */
+static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows) {
+    const size_t count = steps.last - steps.first, tokens = count * (rows.last - rows.first);
+    const double left = (double)g->plan->I + (double)g->plan->H, right = (double)g->gates * (double)g->plan->H;
+    const int are_many = g->plan->B >= HALVED_ROWS && count > 1;
+    const int pay = are_many || (double)tokens * (left + right) > left * right;
+    return pay && tokens > FRNN_FEW_OUTER ? g->parts : 1;
+}
+
+/* Panels of wx^T that are turned around right before a product of all tokens needs them, as that of a single step does. Written
+ * once for all, they would go to the third-level cache and back. */
+static size_t panels_turned_late(const frnn_backward *g) {
+    const frnn_plan *plan = g->plan;
+    const size_t row = g->gates * plan->H * plan->kernels->size, panel = row * plan->kernels->panel;
+    if (plan->T != 1 || plan->B * row > LATE_TOKENS_BYTES
+        || parts_in(g, (frnn_range){0, 1}, (frnn_range){0, plan->B}) > 1)
+        return 0;
+    return frnn_most(frnn_least(LATE_BYTES / frnn_most(panel, 1), LATE_PANELS), 1);
+}
+
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
                                     size_t gates, size_t width, int may_halve, frnn_layout *l) {
     const frnn_kernels *k = plan->kernels;
@@ -68,7 +93,9 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
-    g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, x_columns, wx_rows) : 0, size);
+    g.turned_late = gradients->dx ? panels_turned_late(&g) : 0;
+    const size_t columns = g.turned_late ? frnn_times(l, threads, g.turned_late * k->panel) : x_columns;
+    g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, columns, wx_rows) : 0, size);
     g.dh = gradients->dh0 ? gradients->dh0 : frnn_take(l, frnn_times(l, plan->B, plan->H), size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
     g.seats = frnn_lay_out_seats(plan, tape, steps, l);
@@ -84,16 +111,6 @@ int frnn_are_sums_small(const frnn_plan *plan, const frnn_tape *tape, size_t gat
     const double elements = (double)gates * (double)plan->H * ((double)plan->I + (double)plan->H);
     /* Dropout gives the tokens other left-hand sides, which members make for each other. */
     return !tape->dropout && elements * (double)plan->kernels->size <= HALVED_BYTES;
-}
-
-/* Parts of some rows in a chunk. Those who share one part's sums read each other's tokens, and of two parts one is added to
- * the other, which a few rows or a single step may not be worth. A few tokens are added as one sum. */
-static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows) {
-    const size_t count = steps.last - steps.first, tokens = count * (rows.last - rows.first);
-    const double left = (double)g->plan->I + (double)g->plan->H, right = (double)g->gates * (double)g->plan->H;
-    const int are_many = g->plan->B >= HALVED_ROWS && count > 1;
-    const int pay = are_many || (double)tokens * (left + right) > left * right;
-    return pay && tokens > FRNN_FEW_OUTER ? g->parts : 1;
 }
 
 static frnn_own_parts own_parts(const frnn_tokens *t, const frnn_team *team, size_t member) {
@@ -339,10 +356,48 @@ static void list_tokens(const frnn_backward *g, frnn_range steps, frnn_range row
     }
 }
 
+/* wx^T, by all members. */
+static int turn_wx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_way_back *way) {
+    const frnn_kernels *k = g->plan->kernels;
+    const frnn_range panels = frnn_part(frnn_panels(k, g->plan->I), frnn_team_size(team), member);
+    const size_t panel = g->gates * g->plan->H * k->panel;
+    for (size_t i = panels.first; i < panels.last; i++) {
+        way->turn_wx(g, (frnn_range){i, i + 1}, FRNN_USED_LATER, g->wx_t + i * panel * k->size, way->cell);
+        if (frnn_worked(team, member, (double)panel)) return 1;
+    }
+    return 0;
+}
+
+/* dx = dz wx^T for all tokens, a member's columns of it, with panels of wx^T that are turned around now */
+static int multiply_dx_late(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *t,
+                            const frnn_way_back *way) {
+    const frnn_plan *plan = g->plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t K = g->gates * plan->H, panel_row = k->panel * k->size;
+    const frnn_range mine = frnn_part(frnn_panels(k, plan->I), frnn_team_size(team), member);
+    char *const wx_t = g->wx_t + member * g->turned_late * K * panel_row;
+    frnn_product product = {.term = {{.a = (const void *const *)t->dz, .b = wx_t, .K = K}},
+                            .start = g->zeros,
+                            .c = (void *const *)t->dx,
+                            .rows = t->n,
+                            .activation = FRNN_LINEAR,
+                            .c_is_far = 1};
+    frnn_move_rows(t->dx, t->n, (ptrdiff_t)(mine.first * panel_row));
+    for (size_t first = mine.first; first < mine.last; first += product.last) {
+        product.N = plan->I - first * k->panel;
+        product.last = frnn_least(g->turned_late, mine.last - first);
+        way->turn_wx(g, (frnn_range){first, first + product.last}, FRNN_USED_NOW, wx_t, way->cell);
+        if (frnn_multiply(team, member, k, &product)) return 1;
+        frnn_move_rows(t->dx, t->n, (ptrdiff_t)(product.last * panel_row));
+    }
+    return 0;
+}
+
 /* dx = dz wx^T for the first n tokens */
 static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                        const frnn_tokens *t, size_t n, const frnn_way_back *way, int own) {
     const frnn_plan *plan = g->plan;
+    if (g->turned_late) return multiply_dx_late(g, team, member, t, way);
     const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
@@ -484,6 +539,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
                      .parts = g->parts};
     frnn_back_step s = {.share = share, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
+    if (out->dx && !g->turned_late && turn_wx(g, team, member, way)) return 1;
     if (out->dtable) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, g->dh);
     if (g->dc) begin_states(g, share, out->dc_last, g->dc);

@@ -7,6 +7,7 @@
 #define FRNN_CELLS_BACKWARD_H
 
 #include "cells/outer_sums.h"
+#include "cells/packing.h"
 #include "cells/runs.h"
 #include "cells/seats.h"
 #include "cells/sequence.h"
@@ -27,7 +28,8 @@ typedef struct frnn_backward {
     size_t parts;        /* of the rows of a block, unless a chunk is too small; if there are more than one, */
     char *tables;        /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
     char *zeros;         /* whole panels over the larger of H and I */
-    char *wx_t;          /* (gates * H, I), packed; if dx is wanted */
+    char *wx_t;          /* (gates * H, I), packed; if dx is wanted. Or, used once, some panels at a time: */
+    size_t turned_late;  /* so many, in memory of each member's own; else 0 */
     char *dh, *dc;       /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
     size_t *rows;        /* per member (B,) */
     frnn_seats seats;    /* of all members */
@@ -82,6 +84,8 @@ typedef struct frnn_way_back {
     /* Adds a chunk's tokens to the gradients of the weights. May change the lists. Passes a barrier when it has read
      * the tokens. */
     int (*sum)(const frnn_backward *g, frnn_team *team, size_t member, const frnn_tokens *tokens, const void *cell);
+    /* Some panels of wx^T, its rows in the order of dz. */
+    void (*turn_wx)(const frnn_backward *g, frnn_range panels, frnn_use use, char *to, const void *cell);
     frnn_summed summed;
     int dx_asks; /* dx's product asks for what the next steps will read, where products do; otherwise the step sees to it */
     const void *cell;
@@ -110,8 +114,8 @@ size_t frnn_backward_members(const frnn_backward *g);
 /* Before the members start. */
 void frnn_begin_backward(const frnn_backward *g);
 
-/* All of one member's share; every pointer of g and the cell's transposed weights must be there when all members are past
- * the first barrier in here. Nonzero: the team is stopping. */
+/* All of one member's share; every pointer of g and the cell's transposed wh must be there when all members are past the
+ * first barrier in here. Nonzero: the team is stopping. */
 int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_share share, const frnn_way_back *way);
 
 /* Moves a list of rows on from the last step to this one, with a mask: only seats that have changed are listed anew. */

@@ -275,12 +275,23 @@ static int sum(const frnn_backward *common, frnn_team *team, size_t member, cons
     return frnn_barrier(team);
 }
 
+/* The order of dz begins with the candidate. */
+static void turn_wx(const frnn_backward *common, frnn_range panels, frnn_use use, char *to, const void *job) {
+    const frnn_gated_backward *g = job;
+    const frnn_plan *plan = common->plan;
+    const frnn_kernels *k = plan->kernels;
+    const size_t I = plan->I, H = plan->H, all = g->cell->gates * H;
+    const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
+    frnn_transpose_panels(k, I, w->gates_x * H, w->wx, g->order_x, all, panels, use, to);
+    frnn_transpose_panels(k, I, candidate->gates_x * H, candidate->wx, NULL, all, panels, use, to);
+}
+
 static void backward_member(frnn_team *team, size_t member, void *job) {
     const frnn_gated_backward *g = job;
     const frnn_plan *plan = g->common.plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_gated *cell = g->cell;
-    const size_t I = plan->I, H = plan->H, gates = cell->gates, together = cell->together * H, all = gates * H;
+    const size_t H = plan->H, gates = cell->gates, together = cell->together * H, all = gates * H;
     const frnn_gated_part *w = &g->w.together, *candidate = &g->w.candidate;
     const frnn_share share = frnn_share_of(plan, gates, frnn_team_size(team), member, !g->common.tape->dropout);
     const size_t row = k->panel * k->size; /* of a panel */
@@ -293,16 +304,11 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
         && frnn_transpose(team, member, k, H, all - together, candidate->wh, NULL, cell->has_rh ? all - together : all,
                           FRNN_USED_LATER, cell->has_rh ? g->wh_candidate_t : g->wh_t + together * row))
         return;
-    if (g->common.gradients->dx) {
-        char *const wx_t = g->common.wx_t; /* in the order of dz, which begins with the candidate */
-        if (frnn_transpose(team, member, k, I, w->gates_x * H, w->wx, g->order_x, all, FRNN_USED_LATER, wx_t)) return;
-        if (frnn_transpose(team, member, k, I, candidate->gates_x * H, candidate->wx, NULL, all, FRNN_USED_LATER, wx_t))
-            return;
-    }
     const frnn_summed summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS;
     const frnn_way_back way = {.step = step_back,
                                .steps = g->few.group ? frnn_few_back : NULL,
                                .sum = sum,
+                               .turn_wx = turn_wx,
                                .summed = g->count ? summed : FRNN_NO_TOKENS,
                                .cell = g};
     frnn_go_back(&g->common, team, member, share, &way);

@@ -58,9 +58,9 @@ void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, v
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
                    const size_t *order, size_t rows, frnn_use use, void *transposed) {
     const frnn_range panels = frnn_part(frnn_panels(k, K), frnn_team_size(team), member);
-    const int past_caches = use == FRNN_USED_LATER && frnn_goes_past_caches(k, K, N);
     for (size_t panel = panels.first; panel < panels.last; panel++) {
-        k->transpose(K, N, packed, order, rows, panel, panel + 1, past_caches, transposed);
+        char *const to = (char *)transposed + panel * rows * k->panel * k->size;
+        frnn_transpose_panels(k, K, N, packed, order, rows, (frnn_range){panel, panel + 1}, use, to);
         if (frnn_worked(team, member, (double)N * (double)k->panel)) return 1;
     }
     return 0;

@@ -29,8 +29,15 @@ size_t frnn_interleaved(const frnn_kernels *k, size_t N);
 size_t frnn_interleaved_elements(const frnn_kernels *k, size_t K, size_t N, frnn_layout *l);
 void frnn_interleave(const frnn_kernels *k, const void *w, size_t K, size_t N, void *packed);
 
-/* A member's part of the panels of the transpose of a packed K x N matrix, one by one, so that the call can be
- * interrupted. Nonzero: the team is stopping. */
+/* Some panels of the transpose of a packed K x N matrix. */
+static inline void frnn_transpose_panels(const frnn_kernels *k, size_t K, size_t N, const void *packed,
+                                         const size_t *order, size_t rows, frnn_range panels, frnn_use use,
+                                         void *transposed) {
+    const int past_caches = use == FRNN_USED_LATER && frnn_goes_past_caches(k, K, N);
+    k->transpose(K, N, packed, order, rows, panels.first, panels.last, past_caches, transposed);
+}
+
+/* A member's part of all of them, one by one, so that the call can be interrupted. Nonzero: the team is stopping. */
 int frnn_transpose(frnn_team *team, size_t member, const frnn_kernels *k, size_t K, size_t N, const void *packed,
                    const size_t *order, size_t rows, frnn_use use, void *transposed);
 

@@ -279,6 +279,13 @@ static int sum(const frnn_backward *g, frnn_team *team, size_t member, const frn
                                    (const void *const *)t->h, (const void *const *)t->dz);
 }
 
+static void turn_wx(const frnn_backward *g, frnn_range panels, frnn_use use, char *to, const void *cell) {
+    (void)cell;
+    const frnn_plan *plan = g->plan;
+    const weights w = weights_in(plan, g->tape->prepared);
+    frnn_transpose_panels(plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, panels, use, to);
+}
+
 static void backward_member(frnn_team *team, size_t member, void *job) {
     const backward *g = job;
     const frnn_plan *plan = g->common.plan;
@@ -288,12 +295,9 @@ static void backward_member(frnn_team *team, size_t member, void *job) {
     if (frnn_needs_wh(&g->common)
         && frnn_transpose(team, member, plan->kernels, plan->H, plan->H, w.wh, NULL, plan->H, FRNN_USED_LATER, g->wh_t))
         return;
-    if (g->common.gradients->dx
-        && frnn_transpose(team, member, plan->kernels, plan->I, plan->H, w.wx, NULL, plan->H, FRNN_USED_LATER,
-                          g->common.wx_t))
-        return;
     const frnn_way_back way = {.step = step_back,
                                .sum = sum,
+                               .turn_wx = turn_wx,
                                .summed = g->common.parts > 1 ? FRNN_OWN_PARTS : FRNN_ALL_TOKENS,
                                .dx_asks = 1,
                                .cell = g};

@@ -146,8 +146,8 @@ struct frnn_kernels {
                        int past_caches);
     /* Some columns of a panel's rows, from rows `stride` elements apart. */
     void (*pack_some)(size_t rows, size_t columns, const void *from, size_t stride, void *to);
-    /* The transpose of a packed K x N matrix, among others in a packed rows x K matrix, panels first <= p < last of that.
-     * Column n becomes row order[n], or n if order is NULL, counted from `transposed` on. It may go past the caches. */
+    /* The transpose of a packed K x N matrix, among others in a packed rows x K matrix, of which `transposed` has the panels
+     * first <= p < last. Column n becomes row order[n], or n if order is NULL. It may go past the caches. */
     void (*transpose)(size_t K, size_t N, const void *packed, const size_t *order, size_t rows, size_t first,
                       size_t last, int past_caches, void *transposed);
     /* to (columns, rows) is the transpose of from (rows, columns). */

@@ -79,7 +79,7 @@ static void F(transpose)(size_t K, size_t N, const void *packed, const size_t *o
         const size_t k0 = to_panel * PANEL;
         for (size_t n0 = 0; n0 < N; n0 += LANES) {
             const REAL *from = (const REAL *)packed + n0 / PANEL * K * PANEL + n0 % PANEL;
-            REAL *to = (REAL *)transposed + to_panel * rows * PANEL;
+            REAL *to = (REAL *)transposed + (to_panel - first) * rows * PANEL;
             for (size_t k = k0; k < k0 + PANEL; k += LANES, to += LANES) {
                 VEC v[LANES];
                 FRNN_UNROLL
