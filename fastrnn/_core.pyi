@@ -64,6 +64,7 @@ def descend(
     beta_2: float,
     epsilon: float,
     nesterov: bool,
+    /,
 ) -> None:
     """One step of "sgd", "rmsprop" or "adam" with the gradient g of the weights w; fastrnn.h has the equations.
 
@@ -114,7 +115,7 @@ class Weights:
         """Write what these weights were made from into arrays."""
 
     def new_gradients(
-        self, x: _Array | tuple[_Array, _Array], need_dx: bool, need_dinitial: bool, need_db: bool
+        self, x: _Array | tuple[_Array, _Array], need_dx: bool, need_dinitial: bool, need_db: bool, /
     ) -> tuple[_Array | None, tuple[_Array, ...], list[_Array]]:
         """Arrays for the gradients of x (of the table, if it is a pair), of the initial states, and of the weights."""
 
@@ -150,6 +151,7 @@ def forward(
     recurrent_activation: str,
     go_backwards: bool,
     zero_output_for_mask: bool,
+    /,
 ) -> None:
     """Run all steps; y, the last states and gates (T, B, kept), what `backward` needs besides y, are written if given.
 
@@ -167,6 +169,7 @@ def infer(
     go_backwards: bool,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    /,
 ) -> _Array | None:
     """The outputs of all steps, or of the last one, in a new array. gates is filled if given.
 
@@ -182,6 +185,7 @@ def step(
     activation: str,
     recurrent_activation: str,
     most_work: int,
+    /,
 ) -> list[_Array] | None:
     """One time step from the states `before` to those `after`, which may be the same arrays.
 
@@ -208,6 +212,7 @@ def backward(
     dinitial: _States | None,
     dweights: list[_Array],
     accumulate: bool,
+    /,
 ) -> None:
     """Turn gradients of the outputs and last states into those of everything that went in.
 

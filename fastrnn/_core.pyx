@@ -187,7 +187,7 @@ cdef bint is_short(const frnn_plan *plan, size_t gates) noexcept:
 
 
 def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates, str activation,
-            str recurrent_activation, bint go_backwards, bint zero_output_for_mask):
+            str recurrent_activation, bint go_backwards, bint zero_output_for_mask, /):
     cdef arrays a
     cdef call c
     cdef pointer[2] final
@@ -202,7 +202,7 @@ def forward(Weights weights not None, x, y, last, initial, mask, dropout, gates,
 
 
 def infer(Weights weights not None, x, mask, gates, str activation, str recurrent_activation, bint go_backwards,
-          bint zero_output_for_mask, bint return_sequences):
+          bint zero_output_for_mask, bint return_sequences, /):
     cdef arrays a
     cdef call c
     cdef view *v
@@ -248,7 +248,7 @@ def backward_steps(Weights weights not None, Py_ssize_t batch):
 
 def backward(Weights weights not None, x, y not None, gates, initial, mask, dropout, str activation,
              str recurrent_activation, bint go_backwards, bint zero_output_for_mask, dy, dlast, dx,
-             dinitial, list dweights not None, bint accumulate):
+             dinitial, list dweights not None, bint accumulate, /):
     cdef arrays a
     cdef call c
     cdef frnn_gradients g
@@ -322,7 +322,7 @@ cdef object part(object given, int i, int count):
     return given if type(given) is ndarray else None
 
 
-def step(Weights weights not None, x, before, after, str activation, str recurrent_activation, size_t most_work):
+def step(Weights weights not None, x, before, after, str activation, str recurrent_activation, size_t most_work, /):
     cdef arrays a
     cdef call c
     cdef view *source

@@ -54,7 +54,7 @@ def assign(list to not None, list values not None, bint copy, /):
 
 
 def descend(str optimizer not None, w not None, g not None, m, v, a, double rate, double decay, double beta_1,
-            double beta_2, double epsilon, bint nesterov):
+            double beta_2, double epsilon, bint nesterov, /):
     cdef arrays held
     cdef frnn_descent d
     cdef frnn_status status

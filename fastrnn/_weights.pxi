@@ -89,7 +89,7 @@ cdef class Weights:
         finally:
             release(&a)
 
-    def new_gradients(self, x, bint need_dx, bint need_dinitial, bint need_db):
+    def new_gradients(self, x, bint need_dx, bint need_dinitial, bint need_db, /):
         cdef object columns = self.cell.gates * self.units
         dtype = FLOAT64 if self.code == c"d" else FLOAT32
         dx, dinitial, batch = None, (), len(x[0]) if isinstance(x, tuple) else len(x)

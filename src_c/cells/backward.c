@@ -62,13 +62,14 @@ static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows
     return pay && tokens > FRNN_FEW_OUTER ? g->parts : 1;
 }
 
-/* Panels of wx^T that are turned around right before a product of all tokens needs them, as that of a single step does. Written
- * once for all, they would go to the third-level cache and back. */
+/* Panels of wx^T that are turned around right before a product of all tokens needs them, if there is one such product. Written for
+ * all, they would go to the third-level cache and back. */
 static size_t panels_turned_late(const frnn_backward *g) {
     const frnn_plan *plan = g->plan;
     const size_t row = g->gates * plan->H * plan->kernels->size, panel = row * plan->kernels->panel;
-    if (plan->T != 1 || plan->B * row > LATE_TOKENS_BYTES
-        || parts_in(g, (frnn_range){0, 1}, (frnn_range){0, plan->B}) > 1)
+    const int is_one_chunk = plan->T <= g->steps && row_blocks(plan->B) <= 1;
+    if (!is_one_chunk || (g->aside && plan->T > 1) || plan->T * plan->B * row > LATE_TOKENS_BYTES
+        || parts_in(g, (frnn_range){0, plan->T}, (frnn_range){0, plan->B}) > 1)
         return 0;
     return frnn_most(frnn_least(LATE_BYTES / frnn_most(panel, 1), LATE_PANELS), 1);
 }
