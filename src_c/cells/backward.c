@@ -66,12 +66,15 @@ static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows
  * all, they would go to the third-level cache and back. */
 static size_t panels_turned_late(const frnn_backward *g) {
     const frnn_plan *plan = g->plan;
-    const size_t row = g->gates * plan->H * plan->kernels->size, panel = row * plan->kernels->panel;
+    const double row = (double)g->gates * (double)plan->H * (double)plan->kernels->size;
+    const double panel = row * (double)plan->kernels->panel;
     const int is_one_chunk = plan->T <= g->steps && row_blocks(plan->B) <= 1;
-    if (!is_one_chunk || (g->aside && plan->T > 1) || plan->T * plan->B * row > LATE_TOKENS_BYTES
+    if (!is_one_chunk || (g->aside && plan->T > 1) || (double)plan->T * (double)plan->B * row > LATE_TOKENS_BYTES
         || parts_in(g, (frnn_range){0, plan->T}, (frnn_range){0, plan->B}) > 1)
         return 0;
-    return frnn_most(frnn_least(LATE_BYTES / frnn_most(panel, 1), LATE_PANELS), 1);
+    size_t panels = LATE_PANELS;
+    while (panels > 1 && (double)panels * panel > LATE_BYTES) panels--;
+    return panels;
 }
 
 frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape, const frnn_gradients *gradients,
