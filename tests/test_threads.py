@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import signal
+import threading
 import warnings
 
 import numpy as np
@@ -11,6 +12,7 @@ from cases import random_weights
 from cells import SIMPLE_RNN
 
 import fastrnn
+from fastrnn.layers.base import weights_lock
 
 # (B, T, I, H): many rows and few, so that both ways of splitting the work are taken. Rows a multiple of 4096 bytes
 # apart, as the first ones are, are moved unless there are too many threads. With 640 units members share the packing of
@@ -110,13 +112,8 @@ def test_callers_on_many_threads(cell, threads):
                     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.parametrize("in_child", [1, 2, 4])
-def test_fork(cell, threads, in_child):
-    """The workers do not exist in a child; it must start its own, and not wait for theirs."""
-    x, weights = call(SHAPES[0], cell)
-    threads(3)
-    want = everything(cell, x, weights)
+def in_child(check):
+    """Fork, and check something in the child: returns its process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork in a process with threads
         child = os.fork()
@@ -124,13 +121,58 @@ def test_fork(cell, threads, in_child):
         status = 1
         try:
             signal.alarm(60)  # ends a child that hangs
-            fastrnn.set_num_threads(in_child)
-            status = int(not all(np.array_equal(a, b) for a, b in zip(everything(cell, x, weights), want, strict=True)))
+            status = int(not check())
         finally:
             os._exit(status)
+    return child
+
+
+def ended_well(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+@can_fork
+@pytest.mark.parametrize("threads_in_child", [1, 2, 4])
+def test_fork(cell, threads, threads_in_child):
+    """The workers do not exist in a child; it must start its own, and not wait for theirs."""
+    x, weights = call(SHAPES[0], cell)
+    threads(3)
+    want = everything(cell, x, weights)
+
+    def same_bits():
+        fastrnn.set_num_threads(threads_in_child)
+        return all(np.array_equal(a, b) for a, b in zip(everything(cell, x, weights), want, strict=True))
+
+    child = in_child(same_bits)
     for a, b in zip(everything(cell, x, weights), want, strict=True):  # the parent goes on meanwhile
         np.testing.assert_array_equal(a, b)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ended_well(child)
+
+
+@can_fork
+def test_fork_while_weights_are_changed(cell):
+    """A thread that holds the lock does not exist in a child, which must not wait for it."""
+    x, weights = call(SHAPES[0], cell)
+    layer = cell.layer(weights[1].shape[0])
+    layer.build(x.shape)
+    layer.set_weights(weights)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with weights_lock():
+            held.set()
+            done.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    child = in_child(lambda: all(np.array_equal(a, b) for a, b in zip(layer.get_weights(), weights, strict=True)))
+    done.set()
+    holder.join()
+    assert ended_well(child)
 
 
 def test_processes_by_multiprocessing(cell, threads):

@@ -2,11 +2,13 @@
 
 import copy
 import itertools
+import os
 import re
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -22,7 +24,22 @@ from fastrnn.regularizers import Regularizer
 WeightSpecs: TypeAlias = dict[str, tuple[tuple[int, ...], Callable[..., Array]]]  # shape and what fills it, by name
 
 _counters: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
-_building = threading.RLock()  # two threads may call a new layer at once, and must get the same weights
+_weights_lock = threading.RLock()
+
+
+def weights_lock() -> AbstractContextManager[Any]:
+    """Return what a thread holds while it makes a layer's weights, or moves them: others wait for the same ones."""
+    return _weights_lock
+
+
+def _renew_lock() -> None:
+    """Who held the lock when a process was forked does not exist in the child."""
+    global _weights_lock
+    _weights_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Weight:
@@ -110,7 +127,7 @@ class Layer(ABC):
         if features is None:
             raise ValueError(f"input_shape must end in the number of features, got {tuple(input_shape)}")
         features = _check.positive_integer("input_shape[-1]", features)
-        with _building:
+        with weights_lock():
             if self._features is None:
                 self._create(features)
                 self._features = features

@@ -1,6 +1,5 @@
 """What the layers of a single cell share."""
 
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -28,7 +27,7 @@ from fastrnn.functional._gradients import Gradients
 from fastrnn.functional._tape import backward
 from fastrnn.initializers import Initializer
 from fastrnn.layers import tokens
-from fastrnn.layers.base import Weight, WeightSpecs, drop
+from fastrnn.layers.base import Weight, WeightSpecs, drop, weights_lock
 from fastrnn.layers.over_time import OverTime
 from fastrnn.layers.tokens import Tokens, TokenTape
 from fastrnn.regularizers import Regularizer
@@ -109,9 +108,6 @@ described = Parts(
             """,
     }
 )
-
-
-_unpacking = threading.Lock()  # weights are set, or read, by one thread at a time
 
 
 class Recurrent(OverTime):
@@ -304,7 +300,7 @@ class Recurrent(OverTime):
         if self._exposed or self._moved or not _core.assign(own, [*weights], False):
             return False
         version, packed = object(), self._cell.pack(*_matrices(dict(zip(self._own, weights, strict=True))))
-        with _unpacking:
+        with weights_lock():
             self._version, self._prepared, self._prepared_only = version, (version, packed), packed
         return True
 
@@ -316,7 +312,7 @@ class Recurrent(OverTime):
     def _catch_up(self) -> None:
         """Give `_own` the values that were packed without a copy."""
         if self._prepared_only is not None:
-            with _unpacking:
+            with weights_lock():
                 if self._prepared_only is not None:
                     self._prepared_only.unpack(*_matrices(self._own))
                     self._prepared_only = None
