@@ -21,6 +21,7 @@
 enum {
     MOST_THREADS = 256,     /* the caller's included */
     SPINS = 4000,           /* some tens of microseconds; then others may run */
+    CROWDED_SPINS = 100,    /* the same where whom we wait for cannot run meanwhile */
     POLL_MILLISECONDS = 50, /* polling may mean waiting for an interpreter's lock: not too often */
     STACK_BYTES = 512 * 1024,
 };
@@ -42,6 +43,8 @@ struct frnn_team {
     void *job;
     const frnn_plan *plan;
     fenv_t environment; /* members compute in the caller's floating-point mode */
+    int processor;      /* that the caller began on */
+    atomic_int crowded; /* a member began on it, too */
     atomic_int stopping;
     _Alignas(TWO_LINES) double worked;                 /* member 0's own: work since the clock was read, */
     double polled;                                     /* when poll was called */
@@ -67,6 +70,16 @@ static void relax(void) {
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
+#endif
+}
+
+/* Where this thread runs; or a number that is nobody else's. */
+static int processor(int otherwise) {
+#if defined(__linux__)
+    (void)otherwise;
+    return sched_getcpu();
+#else
+    return otherwise;
 #endif
 }
 
@@ -116,10 +129,11 @@ int frnn_barrier(frnn_team *team) {
         atomic_store(&team->rounds, round + 1);
         return atomic_load(&team->stopping);
     }
+    const size_t spins = atomic_load_explicit(&team->crowded, memory_order_relaxed) ? CROWDED_SPINS : SPINS;
     /* A stopping member does not come: who waits must look for that, too. */
     for (size_t spin = 0; atomic_load(&team->rounds) == round; spin++) {
         if (atomic_load(&team->stopping)) return 1;
-        if (spin < SPINS) relax();
+        if (spin < spins) relax();
         else sched_yield();
     }
     return 0;
@@ -155,6 +169,7 @@ static void *member_main(void *argument) {
             if (spin < SPINS) relax();
             else sched_yield();
         }
+        if (processor((int)member) == team->processor) atomic_store(&team->crowded, 1);
         fesetenv(&team->environment);
         team->function(team, member, team->job);
         post(box, NULL);
@@ -176,6 +191,7 @@ static void gather(frnn_team *team, size_t wanted, double work) {
         coming += !atomic_compare_exchange_strong(&mailboxes[i].team, &expected, NULL);
     }
     while (atomic_load(&team->joined) < coming) sched_yield();
+    team->processor = processor(0);
     atomic_store(&team->size, coming + 1);
     /* Who is left alone again and again asks less and less often. */
     disappointments = coming < wanted ? disappointments + 1 : 0;
