@@ -153,6 +153,22 @@ def test_fork(cell, threads, threads_in_child):
 
 
 @can_fork
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept on a processor here")
+def test_members_on_one_processor(cell, threads):
+    """Who waits there keeps the others from coming, and must let them."""
+    x, weights = call(SHAPES[3], cell)
+    threads(1)
+    want = everything(cell, x, weights)
+
+    def same_bits():
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        fastrnn.set_num_threads(3)
+        return all(np.array_equal(a, b) for a, b in zip(everything(cell, x, weights), want, strict=True))
+
+    assert ended_well(in_child(same_bits))
+
+
+@can_fork
 def test_fork_while_weights_are_changed(cell):
     """A thread that holds the lock does not exist in a child, which must not wait for it."""
     x, weights = call(SHAPES[0], cell)

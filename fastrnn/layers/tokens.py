@@ -93,10 +93,10 @@ def gather(layer: Recurrent, tokens: Tokens, training: bool) -> _Gathered:
     """Look up what the layer computes with: its projected table, or the tokens' rows of the table itself."""
     ids, table, V = tokens
     dropout = layer._dropout_for(training)
-    kernel = layer._arrays["kernel"]
     factor = None
     if table is not None and (ids.size <= V or (training and layer.dropout)):
         return _Gathered(_take(table, ids), layer._prepare(), dropout, None, None)
+    kernel = layer._arrays["kernel"]
     if table is None and training and layer.dropout:
         of_tokens, of_states = layer._draw_dropout(len(ids))
         assert of_tokens is not None

@@ -64,7 +64,7 @@ static size_t parts_in(const frnn_backward *g, frnn_range steps, frnn_range rows
 
 /* Panels of wx^T that are turned around right before a product of all tokens needs them, if there is one such product. Written for
  * all, they would go to the third-level cache and back. */
-static size_t panels_turned_late(const frnn_backward *g) {
+static size_t late_panels(const frnn_backward *g) {
     const frnn_plan *plan = g->plan;
     const double row = (double)g->gates * (double)plan->H * (double)plan->kernels->size;
     const double panel = row * (double)plan->kernels->panel;
@@ -97,8 +97,8 @@ frnn_backward frnn_lay_out_backward(const frnn_plan *plan, const frnn_tape *tape
     if (parts > 1 && gradients->dtable)
         g.tables = frnn_take(l, frnn_times(l, parts * gates, frnn_times(l, tape->V, plan->H)), size);
     g.zeros = frnn_take(l, frnn_most(h_columns, x_columns), size);
-    g.turned_late = gradients->dx ? panels_turned_late(&g) : 0;
-    const size_t columns = g.turned_late ? frnn_times(l, threads, g.turned_late * k->panel) : x_columns;
+    g.late_panels = gradients->dx ? late_panels(&g) : 0;
+    const size_t columns = g.late_panels ? frnn_times(l, threads, g.late_panels * k->panel) : x_columns;
     g.wx_t = frnn_take(l, gradients->dx ? frnn_times(l, columns, wx_rows) : 0, size);
     g.dh = gradients->dh0 ? gradients->dh0 : frnn_take(l, frnn_times(l, plan->B, plan->H), size);
     g.dz = frnn_place_by_sequence(plan, steps, width, frnn_take(l, frnn_times(l, tokens, width), size));
@@ -379,7 +379,7 @@ static int multiply_dx_late(const frnn_backward *g, frnn_team *team, size_t memb
     const frnn_kernels *k = plan->kernels;
     const size_t K = g->gates * plan->H, panel_row = k->panel * k->size;
     const frnn_range mine = frnn_part(frnn_panels(k, plan->I), frnn_team_size(team), member);
-    char *const wx_t = g->wx_t + member * g->turned_late * K * panel_row;
+    char *const wx_t = g->wx_t + member * g->late_panels * K * panel_row;
     frnn_product product = {.term = {{.a = (const void *const *)t->dz, .b = wx_t, .K = K}},
                             .start = g->zeros,
                             .c = (void *const *)t->dx,
@@ -389,7 +389,7 @@ static int multiply_dx_late(const frnn_backward *g, frnn_team *team, size_t memb
     frnn_move_rows(t->dx, t->n, (ptrdiff_t)(mine.first * panel_row));
     for (size_t first = mine.first; first < mine.last; first += product.last) {
         product.N = plan->I - first * k->panel;
-        product.last = frnn_least(g->turned_late, mine.last - first);
+        product.last = frnn_least(g->late_panels, mine.last - first);
         way->turn_wx(g, (frnn_range){first, first + product.last}, FRNN_USED_NOW, wx_t, way->cell);
         if (frnn_multiply(team, member, k, &product)) return 1;
         frnn_move_rows(t->dx, t->n, (ptrdiff_t)(product.last * panel_row));
@@ -401,7 +401,7 @@ static int multiply_dx_late(const frnn_backward *g, frnn_team *team, size_t memb
 static int multiply_dx(const frnn_backward *g, frnn_team *team, size_t member, const frnn_back_step *s,
                        const frnn_tokens *t, size_t n, const frnn_way_back *way, int own) {
     const frnn_plan *plan = g->plan;
-    if (g->turned_late) return multiply_dx_late(g, team, member, t, way);
+    if (g->late_panels) return multiply_dx_late(g, team, member, t, way);
     const int asks = way->dx_asks && frnn_products_ask_back(g, s->share);
     frnn_ahead ahead = asks ? frnn_ask_ahead(plan, s->share.rows, s->n) : (frnn_ahead){0};
     if (asks) frnn_ask_for_next(g, s, &ahead);
@@ -543,7 +543,7 @@ int frnn_go_back(const frnn_backward *g, frnn_team *team, size_t member, frnn_sh
                      .parts = g->parts};
     frnn_back_step s = {.share = share, .dz = t.dz, .y = t.x, .dy = t.h, .to = t.dx};
 
-    if (out->dx && !g->turned_late && turn_wx(g, team, member, way)) return 1;
+    if (out->dx && !g->late_panels && turn_wx(g, team, member, way)) return 1;
     if (out->dtable) clear_table(g, team, member);
     begin_states(g, share, out->dh_last, g->dh);
     if (g->dc) begin_states(g, share, out->dc_last, g->dc);

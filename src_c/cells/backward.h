@@ -29,7 +29,7 @@ typedef struct frnn_backward {
     char *tables;        /* (parts, V, gates * H): what each of them adds up in a chunk, where nobody else writes */
     char *zeros;         /* whole panels over the larger of H and I */
     char *wx_t;          /* (gates * H, I), packed; if dx is wanted. Or, used once, some panels at a time: */
-    size_t turned_late;  /* so many, in memory of each member's own; else 0 */
+    size_t late_panels;  /* so many, in memory of each member's own; else 0 */
     char *dh, *dc;       /* (B, H): the gradients of the states on their way back; dc is NULL if there is no c */
     size_t *rows;        /* per member (B,) */
     frnn_seats seats;    /* of all members */

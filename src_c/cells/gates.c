@@ -70,7 +70,7 @@ static int is_zero(const char *bytes, size_t count) {
 }
 
 /* Copies a matrix back, or says whether it is the one that was packed. */
-static int unpack(const frnn_kernels *k, const frnn_gate_matrix *m, int copies) {
+static int copy_or_compare(const frnn_kernels *k, const frnn_gate_matrix *m, int copies) {
     const size_t row = k->panel * k->size;
     for (size_t n = 0; n < m->gates * m->H;) {
         const run r = run_at(k, m->H, m->gates, n);
@@ -88,11 +88,11 @@ static int unpack(const frnn_kernels *k, const frnn_gate_matrix *m, int copies) 
 
 int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (!unpack(k, &matrices[i], 0)) return 0;
+        if (!copy_or_compare(k, &matrices[i], 0)) return 0;
     return 1;
 }
 
 void frnn_unpack_gates(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (matrices[i].w) unpack(k, &matrices[i], 1);
+        if (matrices[i].w) copy_or_compare(k, &matrices[i], 1);
 }
