@@ -55,7 +55,8 @@ passes() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-section() { printf '%s\n' "--- $*"; }
+begun=$(date +%s)
+section() { printf '%s\n' "--- $* (after $(($(date +%s) - begun)) s)"; }
 
 cc=${CC:-cc}
 for compiler in "$cc" gcc clang; do
