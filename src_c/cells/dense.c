@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cells/gates.h"
 #include "cells/outer_sums.h"
 #include "cells/packing.h"
 #include "cells/sequence.h"
@@ -57,6 +58,13 @@ static job lay_out(const frnn_plan *plan, const frnn_dense *dense, frnn_layout *
     return j;
 }
 
+/* A member's part of w. */
+static void pack(const job *j, const frnn_team *team, size_t member) {
+    const frnn_plan *plan = j->plan;
+    const frnn_gate_matrix w = {j->dense->w, plan->I, plan->H, 1, plan->H, j->w};
+    frnn_pack_gates(team, member, plan->kernels, &w, FRNN_USED_NOW);
+}
+
 /* x w + start for some rows. */
 static int multiply(const job *j, frnn_team *team, size_t member, frnn_range rows, const char **x, size_t K,
                     const void *w, const void *start, char **to, size_t N, frnn_activation activation) {
@@ -104,7 +112,7 @@ static void forward_rows(frnn_team *team, size_t member, void *given) {
     const frnn_plan *plan = j->plan;
     const frnn_kernels *k = plan->kernels;
     const frnn_range rows = frnn_part(plan->B, frnn_team_size(team), member);
-    frnn_pack_matrix(team, member, k, j->dense->w, plan->I, plan->H, j->w);
+    pack(j, team, member);
     list(j->dense->x, plan->I * k->size, rows, j->x);
     list(j->dense->y, plan->H * k->size, rows, (const char **)j->y);
     if (frnn_barrier(team)) return;
@@ -129,7 +137,7 @@ static void backward_member(frnn_team *team, size_t member, void *given) {
         list(j->dz, row, rows, j->dz_rows);
     }
     if (dense->dx) {
-        frnn_pack_matrix(team, member, k, dense->w, plan->I, plan->H, j->w);
+        pack(j, team, member);
         if (frnn_barrier(team)) return;
         if (frnn_transpose(team, member, k, plan->I, plan->H, j->w, NULL, plan->H, FRNN_USED_NOW, j->w_t)) return;
         list(dense->dx, plan->I * k->size, rows, (const char **)j->to);

@@ -69,7 +69,7 @@ frnn_status frnn_gated_prepared_size(const frnn_gated *cell, const frnn_plan *pl
 
 static void prepare_member(frnn_team *team, size_t member, void *job) {
     const matrices *m = job;
-    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, m->kernels, &m->of[i]);
+    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, m->kernels, &m->of[i], FRNN_USED_LATER);
 }
 
 frnn_status frnn_gated_prepare(const frnn_gated *cell, const frnn_plan *plan, const void *wx, const void *wh,

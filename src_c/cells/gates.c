@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "cells/packing.h"
 #include "runtime/sizes.h"
 
 frnn_range frnn_gate_panels(const frnn_kernels *k, size_t H, size_t gates, frnn_range blocks) {
@@ -32,29 +31,33 @@ void frnn_order_gates(const frnn_kernels *k, size_t H, size_t gates, size_t *ord
     }
 }
 
+/* Rows of a matrix that are packed side by side: as many streams as the processor follows by itself. */
+enum { ROWS_AT_ONCE = 8 };
+
 /* Panels of whole blocks, some rows of a gate after those of another, as they lie in memory. Returns the panel after them. */
-static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels) {
+static size_t pack_blocks(const frnn_kernels *k, const frnn_gate_matrix *m, frnn_range panels, frnn_use use) {
     const size_t gates = m->gates, whole = m->H / k->panel * gates;
     const size_t last = frnn_most(panels.first, frnn_least(panels.last, whole));
-    const int past_caches = frnn_goes_past_caches(k, m->K, gates * m->H);
-    for (size_t row = 0; row < m->K; row += FRNN_ROWS_AT_ONCE)
+    const int past_caches = frnn_goes_past_caches(k, m->K, gates * m->H, use);
+    for (size_t row = 0; row < m->K; row += ROWS_AT_ONCE)
         for (size_t gate = 0; gate < gates; gate++) {
             const size_t first = panels.first + (gates + gate - panels.first % gates) % gates;
             if (first >= last) continue;
             const size_t column = gate * m->H + first / gates * k->panel;
-            k->pack_whole(frnn_least(m->K - row, FRNN_ROWS_AT_ONCE), (last - first + gates - 1) / gates,
+            k->pack_whole(frnn_least(m->K - row, ROWS_AT_ONCE), (last - first + gates - 1) / gates,
                           (const char *)m->w + (row * m->stride + column) * k->size, m->stride,
                           m->packed + (first * m->K + row) * k->panel * k->size, gates * m->K * k->panel, past_caches);
         }
     return last;
 }
 
-void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m) {
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
+                     frnn_use use) {
     const size_t N = m->gates * m->H, panel_row = k->panel * k->size;
     const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
     const size_t zeros = frnn_most(panels.first, m->w ? N / k->panel : 0); /* panels before are full */
     if (zeros < panels.last) memset(m->packed + zeros * m->K * panel_row, 0, (panels.last - zeros) * m->K * panel_row);
-    const size_t first = m->w ? pack_blocks(k, m, panels) : panels.first;
+    const size_t first = m->w ? pack_blocks(k, m, panels, use) : panels.first;
     for (size_t n = first * k->panel; n < frnn_least(panels.last * k->panel, N) && m->w;) {
         const run r = run_at(k, m->H, m->gates, n);
         const char *from = (const char *)m->w + r.from * k->size;

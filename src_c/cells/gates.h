@@ -6,6 +6,7 @@
 #ifndef FRNN_CELLS_GATES_H
 #define FRNN_CELLS_GATES_H
 
+#include "cells/packing.h"
 #include "cells/team.h"
 
 /* Panels that hold the gates of some blocks of units. */
@@ -19,8 +20,9 @@ typedef struct frnn_gate_matrix {
     char *packed;
 } frnn_gate_matrix;
 
-/* packed: a member's part of the panels of the matrix, to be used later. */
-void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m);
+/* packed: a member's part of the panels of the matrix. */
+void frnn_pack_gates(const frnn_team *team, size_t member, const frnn_kernels *k, const frnn_gate_matrix *m,
+                     frnn_use use);
 
 /* Whether packed holds the very bits of all these matrices. */
 int frnn_are_gates_packed_from(const frnn_kernels *k, const frnn_gate_matrix *matrices, size_t count);

@@ -13,19 +13,8 @@ double frnn_packing_work(const frnn_plan *plan, size_t gates) {
     return elements * (double)plan->kernels->size / BYTES_PER_WORK;
 }
 
-int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N) {
-    return (double)K * (double)N * (double)k->size >= PAST_CACHES_BYTES;
-}
-
-void frnn_pack_matrix(const frnn_team *team, size_t member, const frnn_kernels *k, const void *w, size_t K, size_t N,
-                      void *packed) {
-    const frnn_range panels = frnn_part(frnn_panels(k, N), frnn_team_size(team), member);
-    const void *rows[FRNN_ROWS_AT_ONCE];
-    for (size_t k0 = 0; k0 < K; k0 += FRNN_ROWS_AT_ONCE) {
-        const size_t count = frnn_least(K - k0, FRNN_ROWS_AT_ONCE);
-        for (size_t i = 0; i < count; i++) rows[i] = (const char *)w + (k0 + i) * N * k->size;
-        k->pack(count, rows, k0, K, N, panels.first, panels.last, packed);
-    }
+int frnn_goes_past_caches(const frnn_kernels *k, size_t K, size_t N, frnn_use use) {
+    return use == FRNN_USED_LATER && (double)K * (double)N * (double)k->size >= PAST_CACHES_BYTES;
 }
 
 size_t frnn_interleaved(const frnn_kernels *k, size_t N) { return 4 * N <= k->panel && k->lanes >= 4 ? 4 : 2; }

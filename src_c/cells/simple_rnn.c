@@ -75,7 +75,8 @@ typedef struct preparation {
 static void prepare_member(frnn_team *team, size_t member, void *job) {
     const preparation *p = job;
     const frnn_plan *plan = p->plan;
-    for (int i = 0; i < MATRICES; i++) frnn_pack_gates(team, member, plan->kernels, &p->matrices.of[i]);
+    for (int i = 0; i < MATRICES; i++)
+        frnn_pack_gates(team, member, plan->kernels, &p->matrices.of[i], FRNN_USED_LATER);
     if (member == 0 && is_interleaved(plan))
         frnn_interleave(plan->kernels, p->matrices.of[KERNEL].w, plan->I, plan->H, p->interleaved);
 }
