@@ -10,7 +10,7 @@ int frnn_goes_aside(const frnn_plan *plan, const frnn_tape *tape, size_t gates, 
     const double row = (double)gates * (double)plan->H * (double)k->size;
     if (k->aside == 0 || plan->B != 1 || plan->T <= k->aside || plan->I == 0 || tape->table) return 0;
     return frnn_panels(k, columns) / members >= LEAST_PANELS && (double)plan->H * row > LEAST_BYTES
-           && (double)(plan->I + plan->H) * row <= (double)k->aside_bytes;
+           && (double)(plan->I + plan->H) * row <= (double)k->aside_bytes();
 }
 
 void frnn_put_aside(frnn_work_aside *work, const frnn_kernels *k, const void *b, size_t K, size_t N, const void *start,

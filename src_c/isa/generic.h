@@ -30,7 +30,7 @@
  *   PAIR_BYTES_T               and with more rows, too, if two panels have so many bytes at most; 0: never
  *   ASIDE_ROWS_T               rows of a product that is computed aside, 0: there is none; a multiple of
  *   ASIDE_WIDTH_T              the panels that the one row beside it has in a tile; and what that pays for:
- *   ASIDE_BYTES_T              most bytes of both products' weights
+ *   ASIDE_BYTES_T              most bytes of both products' weights, on the processor that runs this
  *   FOUR_K_T                   whether the highest tiles take four k between two jumps
  *   FREE_MASKS_T               whether loads and stores of some elements cost no more than of all
  *   ASKED_CACHE_T              the cache that the next panel is asked into: 1, the nearest, or 2
@@ -41,7 +41,8 @@
  * Where a processor may take half the time for half a vector, FRNN_HALVES is 1, and for f32h and f64h, v_T of half a vector,
  * there is what tiles need of the above, and
  *   v_join(a, b)               the vector of two halves
- *   v_low(a), v_high(a)        the halves of a vector */
+ *   v_low(a), v_high(a)        the halves of a vector
+ *   v_halves_pay()             whether this processor does take half the time */
 #ifndef FRNN_GENERIC_H
 #define FRNN_GENERIC_H
 

@@ -7,6 +7,8 @@
 enum { F(ASIDE_K) = F(ASIDE_ROWS) / F(ASIDE_WIDTH) };
 _Static_assert(F(ASIDE_ROWS) <= FRNN_MOST_ASIDE, "there are no lists for so many");
 
+static size_t F(aside_bytes)(void) { return F(ASIDE_BYTES); }
+
 /* Whether there is anything to do aside. */
 FRNN_INLINE int F(has_aside)(const frnn_product *g) {
     frnn_aside *const aside = g->aside;

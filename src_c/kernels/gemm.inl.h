@@ -85,15 +85,15 @@ FRNN_INLINE void F(pile)(const frnn_product *g, size_t panel, size_t width, size
     }
 }
 
-/* Rows from which on half vectors pay. */
+/* Lanes of a tile's last vector that must not be idle, because something narrower would do. A vector before it, in the same panel,
+ * would have to do without it in a tile of its own. */
+FRNN_INLINE size_t F(idle_lanes)(const frnn_product *g) {
 #if FRNN_HALVES
-#define HALVED_ROWS HALF(LEAST_ROWS)
-#else
-#define HALVED_ROWS SIZE_MAX
+    if (g->rows >= HALF(LEAST_ROWS) && (g->N % PANEL <= LANES || v_halves_pay())) return LANES / 2;
 #endif
-
-/* Lanes of a tile's last vector that must not be idle, because something narrower would do. */
-FRNN_INLINE size_t F(idle_lanes)(const frnn_product *g) { return g->rows < HALVED_ROWS ? LANES : LANES / 2; }
+    (void)g;
+    return LANES;
+}
 
 #if FRNN_HALVES
 /* The last panel, whose last vector is half one or less. */

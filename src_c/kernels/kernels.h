@@ -120,14 +120,15 @@ typedef struct frnn_gated_rows {
 struct frnn_kernels {
     const char *isa;
     frnn_dtype dtype;
-    size_t size;        /* bytes of an element */
-    size_t lanes;       /* elements of a vector */
-    size_t panel;       /* columns of a packed panel */
-    size_t tile;        /* rows of a register tile */
-    size_t pair_k;      /* with up to so many k, tiles have half of them and twice the columns; 0: never */
-    size_t aside;       /* rows of a product that is computed beside another; 0: there are none */
-    size_t aside_bytes; /* most bytes of both products' b that it pays for */
-    size_t strip; /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
+    size_t size;   /* bytes of an element */
+    size_t lanes;  /* elements of a vector */
+    size_t panel;  /* columns of a packed panel */
+    size_t tile;   /* rows of a register tile */
+    size_t pair_k; /* with up to so many k, tiles have half of them and twice the columns; 0: never */
+    size_t aside;  /* rows of a product that is computed beside another; 0: there are none */
+    size_t strip;  /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
+
+    size_t (*aside_bytes)(void); /* most bytes of both products' b that `aside` pays for on this processor; 0: none */
 
     void (*product)(const frnn_product *product);
     void (*outer)(const frnn_outer *outer);

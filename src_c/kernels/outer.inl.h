@@ -54,7 +54,7 @@ static void F(outer)(const frnn_outer *g) {
     const int from = g->b_rows ? 2 : g->a_rows && !pack ? 1 : 0;
 #if FRNN_HALVES
     const size_t whole = g->columns / LANES * LANES, left = g->columns - whole;
-    if (from < 2 && height < 2 && left > 0 && left <= LANES / 2) {
+    if (from < 2 && height < 2 && left > 0 && left <= LANES / 2 && (whole == 0 || v_halves_pay())) {
         frnn_outer some = *g;
         some.columns = whole;
         if (whole) functions[from][1][height](&some);
