@@ -64,14 +64,15 @@ static inline frnn_ahead frnn_ask_ahead(const frnn_plan *plan, frnn_range rows, 
     return (frnn_ahead){.count = count, .some = (count + tiles - 1) / (tiles + !tiles)};
 }
 
-/* And for some memory in one piece, as evenly as a step can whose products go through so many panels of K rows: of a panel all
- * tiles but the last two ask, of a pair all. */
+/* And for some memory in one piece, as evenly as a step can whose products go through so many panels of K rows: the tiles ask for
+ * it that do not ask for the next panel. */
 static inline void frnn_ask_for_piece(const frnn_plan *plan, size_t n, const char *from, size_t bytes, size_t panels,
                                       size_t K, frnn_ahead *a) {
     const frnn_kernels *k = plan->kernels;
-    const int pairs = K <= k->pair_k;
-    const size_t height = pairs ? k->tile / 2 : k->tile, tiles = (n + height - 1) / height;
-    const size_t asking = K * (pairs ? (tiles * panels + 1) / 2 : panels * (tiles > 3 ? tiles - 2 : 1));
+    const size_t width = K <= k->pair_k ? 2 : 1, tiles = (n * width + k->tile - 1) / k->tile;
+    const int is_kept = panels * k->panel * K * k->size <= FRNN_KEPT_BYTES;
+    const size_t others = k->asks_evenly ? (is_kept ? 0 : tiles / 2) : width > 1 ? 0 : tiles > 3 ? 2 : tiles - 1;
+    const size_t asking = K * (((tiles - others) * panels + width - 1) / width);
     a->next = from, a->end = from + bytes;
     a->step = frnn_least((bytes + asking - 1) / asking, k->panel * k->size);
 }

@@ -125,6 +125,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return _mm256_permute4x64_pd(
 #define PAIR_BYTES_f32 (24 * 1024)
 #define FOUR_K_f32 1
 #define FREE_MASKS_f32 0
+#define ASK_EVENLY_f32 0
 #define ASKED_CACHE_f32 2
 #define ASIDE_ROWS_f32 4
 #define ASIDE_WIDTH_f32 2
@@ -139,6 +140,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return _mm256_permute4x64_pd(
 #define PAIR_BYTES_f64 (24 * 1024)
 #define FOUR_K_f64 1
 #define FREE_MASKS_f64 0
+#define ASK_EVENLY_f64 0
 #define ASKED_CACHE_f64 2
 #define ASIDE_ROWS_f64 4
 #define ASIDE_WIDTH_f64 2

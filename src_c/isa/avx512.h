@@ -155,6 +155,7 @@ static inline v_f64h v_high_f64(v_f64 a) { return _mm512_extractf64x4_pd(a, 1); 
 #define PAIR_BYTES_f32 (160 * 1024)
 #define FOUR_K_f32 0
 #define FREE_MASKS_f32 1
+#define ASK_EVENLY_f32 1
 #define ASKED_CACHE_f32 1
 #define ASIDE_ROWS_f32 8
 #define ASIDE_WIDTH_f32 4
@@ -169,6 +170,7 @@ static inline v_f64h v_high_f64(v_f64 a) { return _mm512_extractf64x4_pd(a, 1); 
 #define PAIR_BYTES_f64 (160 * 1024)
 #define FOUR_K_f64 0
 #define FREE_MASKS_f64 1
+#define ASK_EVENLY_f64 1
 #define ASKED_CACHE_f64 1
 #define ASIDE_ROWS_f64 8
 #define ASIDE_WIDTH_f64 4
@@ -182,6 +184,7 @@ static inline v_f64h v_high_f64(v_f64 a) { return _mm512_extractf64x4_pd(a, 1); 
 #define PAIR_BYTES_f32h 0
 #define FOUR_K_f32h 0
 #define FREE_MASKS_f32h 1
+#define ASK_EVENLY_f32h 1
 #define ASKED_CACHE_f32h 1
 #define ROWS_f64h 12
 #define VECTORS_f64h 4
@@ -190,6 +193,7 @@ static inline v_f64h v_high_f64(v_f64 a) { return _mm512_extractf64x4_pd(a, 1); 
 #define PAIR_BYTES_f64h 0
 #define FOUR_K_f64h 0
 #define FREE_MASKS_f64h 1
+#define ASK_EVENLY_f64h 1
 #define ASKED_CACHE_f64h 1
 
 #endif

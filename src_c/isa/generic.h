@@ -33,6 +33,7 @@
  *   ASIDE_BYTES_T              most bytes of both products' weights, on the processor that runs this
  *   FOUR_K_T                   whether the highest tiles take four k between two jumps
  *   FREE_MASKS_T               whether loads and stores of some elements cost no more than of all
+ *   ASK_EVENLY_T               whether all tiles ask for some of the next panel, not only the last ones
  *   ASKED_CACHE_T              the cache that the next panel is asked into: 1, the nearest, or 2
  *   STRIP_T                    tiles of outer products that are packed together
  * and for the activations AT_ONCE_T, vectors that go through them side by side. Vectors support + - * /
@@ -118,6 +119,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define PAIR_BYTES_f32 0
 #define FOUR_K_f32 0
 #define FREE_MASKS_f32 0
+#define ASK_EVENLY_f32 0
 #define ASKED_CACHE_f32 1
 #define ASIDE_ROWS_f32 0
 #define ASIDE_WIDTH_f32 1
@@ -132,6 +134,7 @@ WORD v_f64 v_zip_high_f64(v_f64 a, v_f64 b) { return (v_f64){a[1], b[1]}; }
 #define PAIR_BYTES_f64 0
 #define FOUR_K_f64 0
 #define FREE_MASKS_f64 0
+#define ASK_EVENLY_f64 0
 #define ASKED_CACHE_f64 1
 #define ASIDE_ROWS_f64 0
 #define ASIDE_WIDTH_f64 1

@@ -91,6 +91,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return vpaddq_f64(a, b); }
 #define PAIR_BYTES_f32 0
 #define FOUR_K_f32 0
 #define FREE_MASKS_f32 0
+#define ASK_EVENLY_f32 0
 #define ASKED_CACHE_f32 1
 #define ASIDE_ROWS_f32 0
 #define ASIDE_WIDTH_f32 1
@@ -105,6 +106,7 @@ static inline v_f64 v_fold_f64(v_f64 a, v_f64 b) { return vpaddq_f64(a, b); }
 #define PAIR_BYTES_f64 0
 #define FOUR_K_f64 0
 #define FREE_MASKS_f64 0
+#define ASK_EVENLY_f64 0
 #define ASKED_CACHE_f64 1
 #define ASIDE_ROWS_f64 0
 #define ASIDE_WIDTH_f64 1

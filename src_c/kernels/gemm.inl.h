@@ -77,8 +77,7 @@ FRNN_INLINE void F(pile)(const frnn_product *g, size_t panel, size_t width, size
         const size_t rows = height + (i < higher);
         uintptr_t next[2] = {0, 0};
         size_t step = 0;
-        if (may_ask && MAY_ASK(rows, width * VECTORS) && (i + 2 >= tiles || g->ahead))
-            step = F(list_requests)(g, panel, width, i, tiles, next);
+        if (may_ask && MAY_ASK(rows, width * VECTORS)) step = F(list_requests)(g, panel, width, i, tiles, next);
         tile[rows](g, row, panel, next[0], next[1], step);
         if (g->ahead) F(ask_for_rows)(g->ahead);
         row += rows;

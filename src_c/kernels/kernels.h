@@ -35,6 +35,9 @@ typedef struct frnn_ahead {
     size_t some;       /* so many after a tile: a step's tiles must come to all of them */
 } frnn_ahead;
 
+/* Bytes of b that a second cache keeps, whatever else goes through it. */
+enum { FRNN_KEPT_BYTES = 512 * 1024 };
+
 struct frnn_product;
 
 /* Products that are computed little by little, while one of a single row waits for its b. They have `aside` rows each, at most
@@ -120,13 +123,14 @@ typedef struct frnn_gated_rows {
 struct frnn_kernels {
     const char *isa;
     frnn_dtype dtype;
-    size_t size;   /* bytes of an element */
-    size_t lanes;  /* elements of a vector */
-    size_t panel;  /* columns of a packed panel */
-    size_t tile;   /* rows of a register tile */
-    size_t pair_k; /* with up to so many k, tiles have half of them and twice the columns; 0: never */
-    size_t aside;  /* rows of a product that is computed beside another; 0: there are none */
-    size_t strip;  /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
+    size_t size;     /* bytes of an element */
+    size_t lanes;    /* elements of a vector */
+    size_t panel;    /* columns of a packed panel */
+    size_t tile;     /* rows of a register tile */
+    size_t pair_k;   /* with up to so many k, tiles have half of them and twice the columns; 0: never */
+    int asks_evenly; /* whether all tiles of a large product ask for some of the next panel, not only the last ones */
+    size_t aside;    /* rows of a product that is computed beside another; 0: there are none */
+    size_t strip; /* tiles of outer products' left-hand rows that had better be packed together; 1: each on the way */
 
     size_t (*aside_bytes)(void); /* most bytes of both products' b that `aside` pays for on this processor; 0: none */
 

@@ -28,6 +28,7 @@ const frnn_kernels FRNN_TABLE(TYPE, FRNN_ISA_NAME) = {
     .panel = PANEL,
     .tile = ROWS,
     .pair_k = F(PAIR_K),
+    .asks_evenly = F(ASK_EVENLY),
     .aside = F(ASIDE_ROWS),
     .strip = F(STRIP),
     .aside_bytes = F(aside_bytes),

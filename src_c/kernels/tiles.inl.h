@@ -3,28 +3,45 @@
 /* Rows of b that a panel's only tile asks for before they are needed */
 enum { F(ROWS_AHEAD) = 64 };
 
-/* Lists what one of a panel's tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a
- * row of a panel has, and each time so many further on as is returned. The last two tiles ask for the next panel, half of it
- * each: large matrices come from the third cache or from memory, slower than a panel's first tile could read them. An only
- * one asks for its own panel, the others, and pairs, for what the caller wants, and so does the first of two. */
+/* The panel that comes after those before `end`; after a product's last one the first of the next as many, in its direction. Past
+ * all panels, if there is none. */
+FRNN_INLINE size_t F(panel_after)(const frnn_product *g, size_t end) {
+    const size_t count = g->last - g->first;
+    if (end < g->last || !g->backwards) return end;
+    return g->first >= count ? g->first - count : g->N / PANEL + 1;
+}
+
+/* How many of the tiles on a panel or a pair, the last ones, ask for what comes after it: in the third cache or in memory it
+ * would be read more slowly than a first tile could multiply it. All of them, or half if the caller wants something, too; or where
+ * requests take too much of a tile's time two on a panel, of two tiles one. */
+FRNN_INLINE size_t F(tiles_asking)(const frnn_product *g, size_t width, size_t tiles, int is_wanted) {
+    if (!F(ASK_EVENLY)) return width > 1 ? 0 : is_wanted && tiles == 2 ? 1 : 2;
+    if (g->N * (g->term[0].K + g->term[1].K) * sizeof(REAL) <= FRNN_KEPT_BYTES) return 0;
+    return is_wanted ? tiles / 2 : tiles;
+}
+
+/* Lists what one of these tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a row of a
+ * panel has, and each time so many further on as is returned. Those that ask for what comes after have equal shares of it, the
+ * others ask for what the caller wants. An only one asks for what it has itself. */
 static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile,
                                                          size_t tiles, uintptr_t *next) {
-    const size_t row = PANEL * sizeof(REAL), left = tiles - 1 - tile;
+    const size_t row = PANEL * sizeof(REAL), after = F(panel_after)(g, panel + width);
     const int is_wanted = g->ahead && g->ahead->next < g->ahead->end;
-    const int asks_for_next = width == 1 && tiles > 1 && left < (tiles == 2 && is_wanted ? 1 : 2);
+    const size_t asking = tiles > 1 ? F(tiles_asking)(g, width, tiles, is_wanted) : 0, share = tile + asking - tiles;
     for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
-        const uintptr_t b = (uintptr_t)term->b + panel * frnn_apart(term) * row;
+        const uintptr_t b = (uintptr_t)term->b;
+        const size_t apart = frnn_apart(term) * row;
         if (term->K == 0) continue;
-        if (asks_for_next) {
-            if ((panel + 1) * PANEL < g->N) *next = b + frnn_apart(term) * row + (1 - left) * term->K * row / 2;
+        if (share < asking) {
+            if (after * PANEL < g->N) *next = b + after * apart + share * width * term->K * row / asking;
         } else if (tiles == 1) {
-            *next = b + F(ROWS_AHEAD) * row;
+            *next = b + panel * apart + F(ROWS_AHEAD) * row;
         } else if (is_wanted) {
             *next = (uintptr_t)g->ahead->next;
             g->ahead->next += term->K * g->ahead->step;
         }
     }
-    return asks_for_next ? row / 2 : is_wanted ? g->ahead->step : row;
+    return share < asking ? width * row / asking : is_wanted ? g->ahead->step : row;
 }
 
 /* Between two tiles */
