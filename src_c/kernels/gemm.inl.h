@@ -73,11 +73,13 @@ FRNN_INLINE void F(pile)(const frnn_product *g, size_t panel, size_t width, size
     const size_t tiles = g->rows > most ? (g->rows + most - 1) / most : g->rows > 0;
     const size_t height = tiles > 1 ? g->rows / tiles : g->rows;
     const size_t higher = g->rows - tiles * height; /* tiles that have a row more */
+    const size_t asking = may_ask ? F(tiles_asking)(g, width, tiles) : 0;
     for (size_t i = 0, row = 0; i < tiles; i++) {
         const size_t rows = height + (i < higher);
         uintptr_t next[2] = {0, 0};
         size_t step = 0;
-        if (may_ask && MAY_ASK(rows, width * VECTORS)) step = F(list_requests)(g, panel, width, i, tiles, next);
+        if (may_ask && MAY_ASK(rows, width * VECTORS) && (i + asking >= tiles || g->ahead))
+            step = F(list_requests)(g, panel, width, tiles, i + asking - tiles, asking, next);
         tile[rows](g, row, panel, next[0], next[1], step);
         if (g->ahead) F(ask_for_rows)(g->ahead);
         row += rows;

@@ -11,37 +11,41 @@ FRNN_INLINE size_t F(panel_after)(const frnn_product *g, size_t end) {
     return g->first >= count ? g->first - count : g->N / PANEL + 1;
 }
 
+FRNN_INLINE int F(is_wanted)(const frnn_ahead *ahead) { return ahead && ahead->next < ahead->end; }
+
 /* How many of the tiles on a panel or a pair, the last ones, ask for what comes after it: in the third cache or in memory it
  * would be read more slowly than a first tile could multiply it. All of them, or half if the caller wants something, too; or where
- * requests take too much of a tile's time two on a panel, of two tiles one. */
-FRNN_INLINE size_t F(tiles_asking)(const frnn_product *g, size_t width, size_t tiles, int is_wanted) {
+ * requests take too much of a tile's time two on a panel, of two tiles one. An only one asks for what it has itself. */
+FRNN_INLINE size_t F(tiles_asking)(const frnn_product *g, size_t width, size_t tiles) {
+    const int is_wanted = F(is_wanted)(g->ahead);
+    if (tiles <= 1) return tiles;
     if (!F(ASK_EVENLY)) return width > 1 ? 0 : is_wanted && tiles == 2 ? 1 : 2;
     if (g->N * (g->term[0].K + g->term[1].K) * sizeof(REAL) <= FRNN_KEPT_BYTES) return 0;
     return is_wanted ? tiles / 2 : tiles;
 }
 
-/* Lists what one of these tiles asks for while it goes through each term, 0 for nothing: with every k as many bytes as a row of a
- * panel has, and each time so many further on as is returned. Those that ask for what comes after have equal shares of it, the
- * others ask for what the caller wants. An only one asks for what it has itself. */
-static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width, size_t tile,
-                                                         size_t tiles, uintptr_t *next) {
+/* Lists what a tile asks for while it goes through each term, 0 for nothing: with every k as many bytes as a row of a panel has,
+ * and each time so many further on as is returned. The share is one of as many as there are tiles asking, or it is for the caller,
+ * if it is none of them. */
+static __attribute__((noinline)) size_t F(list_requests)(const frnn_product *g, size_t panel, size_t width,
+                                                         size_t tiles, size_t share, size_t asking, uintptr_t *next) {
     const size_t row = PANEL * sizeof(REAL), after = F(panel_after)(g, panel + width);
-    const int is_wanted = g->ahead && g->ahead->next < g->ahead->end;
-    const size_t asking = tiles > 1 ? F(tiles_asking)(g, width, tiles, is_wanted) : 0, share = tile + asking - tiles;
+    const size_t step = share >= asking ? (g->ahead ? g->ahead->step : 0) : tiles == 1 ? row : width * row / asking;
     for (const frnn_term *term = g->term; term < g->term + 2; term++, next++) {
         const uintptr_t b = (uintptr_t)term->b;
         const size_t apart = frnn_apart(term) * row;
         if (term->K == 0) continue;
-        if (share < asking) {
-            if (after * PANEL < g->N) *next = b + after * apart + share * width * term->K * row / asking;
+        if (share >= asking) {
+            if (!F(is_wanted)(g->ahead)) continue;
+            *next = (uintptr_t)g->ahead->next;
+            g->ahead->next += term->K * step;
         } else if (tiles == 1) {
             *next = b + panel * apart + F(ROWS_AHEAD) * row;
-        } else if (is_wanted) {
-            *next = (uintptr_t)g->ahead->next;
-            g->ahead->next += term->K * g->ahead->step;
+        } else if (after * PANEL < g->N) {
+            *next = b + after * apart + share * width * term->K * row / asking;
         }
     }
-    return share < asking ? width * row / asking : is_wanted ? g->ahead->step : row;
+    return step;
 }
 
 /* Between two tiles */
